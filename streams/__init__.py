@@ -1,0 +1,1 @@
+"""Likeness: streaming quality control for face generators."""

@@ -1,0 +1,1 @@
+"""What implements the ports: each module is the only importer of its client library."""

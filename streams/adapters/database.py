@@ -1,0 +1,103 @@
+"""One SQL database for the ledger and the consent register: SQLite on one machine, PostgreSQL on several."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+
+from streams.errors import BadInput, DependencyUnavailable
+
+T = TypeVar("T")
+
+metadata = MetaData()
+"""Every table; each module that owns one adds it here."""
+
+#: How long a writer waits for another one's short transaction.
+BUSY_TIMEOUT_MS = 10_000
+
+
+class Database:
+    """Runs short transactions off the event loop."""
+
+    def __init__(self, url: str) -> None:
+        """Take an SQLAlchemy URL. Nothing is connected yet."""
+        try:
+            self._engine = create_engine(url, pool_pre_ping=True)
+        except (ArgumentError, NoSuchModuleError) as error:
+            raise BadInput(
+                f"the ledger's URL {url!r} is not one that SQLAlchemy knows: {error};"
+                " expected something like sqlite:////var/lib/likeness/ledger.db"
+            ) from error
+        if self._engine.dialect.name == "sqlite":
+            _durable_sqlite(self._engine)
+            path = make_url(url).database
+            if path:
+                Path(path).parent.mkdir(parents=True, exist_ok=True)
+
+    async def open(self) -> None:
+        """Create the tables that are missing."""
+        await self.transact(metadata.create_all)
+
+    async def close(self) -> None:
+        """Give every connection back."""
+        await asyncio.to_thread(self._engine.dispose)
+
+    async def transact(self, work: Callable[[Connection], T]) -> T:
+        """Run ``work`` in one transaction, in a thread.
+
+        Raises:
+            DependencyUnavailable: If the database does not answer, is locked for long, or is out of space.
+        """
+        return await asyncio.to_thread(self._transact, work)
+
+    def _transact(self, work: Callable[[Connection], T]) -> T:
+        try:
+            with self._engine.begin() as connection:
+                return work(connection)
+        except OperationalError as error:
+            raise DependencyUnavailable("ledger", str(error.orig)) from error
+        except DBAPIError as error:
+            if error.connection_invalidated:
+                raise DependencyUnavailable("ledger", str(error.orig)) from error
+            raise
+
+    def insert_absent(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
+        """Insert the rows whose key is not there yet; leave the others as they are."""
+        if rows:
+            dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
+            connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _durable_sqlite(engine: Engine) -> None:
+    """Give SQLite its settings: survive a power cut, let readers read, take the write lock at once.
+
+    The driver's own transaction handling is switched off: it begins late and so meets a busy database in mid-work.
+    """
+
+    @event.listens_for(engine, "connect")
+    def _settings(connection: Any, _record: Any) -> None:
+        connection.isolation_level = None
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", f"busy_timeout={BUSY_TIMEOUT_MS}"):
+            connection.execute(f"PRAGMA {pragma}").close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def to_micros(moment: datetime) -> int:
+    """Return microseconds since 1970: exact, ordered, the same on every database."""
+    delta = moment - datetime(1970, 1, 1, tzinfo=UTC)
+    return (delta.days * 86_400 + delta.seconds) * 1_000_000 + delta.microseconds
+
+
+def from_micros(micros: int) -> datetime:
+    """Return the moment in UTC; the inverse of ``to_micros``."""
+    seconds, rest = divmod(micros, 1_000_000)
+    return datetime.fromtimestamp(seconds, tz=UTC).replace(microsecond=rest)

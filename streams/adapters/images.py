@@ -1,0 +1,98 @@
+"""The image store: content-addressed files in a folder, on S3, or wherever fsspec reaches."""
+
+import asyncio
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from typing import Any
+
+import fsspec
+
+from streams.adapters.decode import encode_png
+from streams.core.faces import Pixels
+from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
+from streams.events import ImageRef
+
+
+class ImageStore:
+    """Implements ``ports.Images``. A path is built from a digest alone, never from what a message says."""
+
+    def __init__(self, url: str) -> None:
+        """Take a folder or an fsspec URL. Nothing is touched yet."""
+        try:
+            self._files, root = fsspec.core.url_to_fs(url)
+        except (ValueError, ImportError) as error:
+            raise BadInput(
+                f"the image store {url!r} cannot be opened: {error}; expected a folder or an fsspec URL"
+            ) from error
+        self._root = str(root).rstrip("/")
+        self._local = "file" in (
+            self._files.protocol if isinstance(self._files.protocol, tuple) else (self._files.protocol,)
+        )
+
+    async def put(self, encoded: bytes) -> ImageRef:
+        """See ``ports.Images``."""
+        ref = ImageRef(sha256=hashlib.sha256(encoded).hexdigest(), size=len(encoded))
+        await self._io(self._put, ref, encoded)
+        return ref
+
+    async def put_pixels(self, pixels: Pixels) -> ImageRef:
+        """See ``ports.Images``."""
+        return await self.put(await asyncio.to_thread(encode_png, pixels))
+
+    async def get(self, ref: ImageRef) -> bytes:
+        """See ``ports.Images``."""
+        try:
+            encoded: bytes = await self._io(self._get, ref)
+        except FileNotFoundError as error:
+            raise ImageMissing(f"the image store has no image {ref.sha256}") from error
+        found = hashlib.sha256(encoded).hexdigest()
+        if found != ref.sha256:
+            raise ImageAltered(f"the image store holds {found} where {ref.sha256} should be")
+        return encoded
+
+    def locate(self, ref: ImageRef) -> str:
+        """Return where the image lies, for a person to open."""
+        return f"{self._root}/{ref.sha256[:2]}/{ref.sha256}"
+
+    async def _io(self, work: Any, *arguments: Any) -> Any:
+        """Run blocking file work in a thread; a missing file is an answer, any other trouble is the store's."""
+        try:
+            return await asyncio.to_thread(work, *arguments)
+        except FileNotFoundError:
+            raise
+        except OSError as error:
+            raise DependencyUnavailable("images", str(error)) from error
+
+    def _put(self, ref: ImageRef, encoded: bytes) -> None:
+        path = self.locate(ref)
+        if self._files.exists(path) and self._files.size(path) == ref.size:
+            return
+        if self._local:
+            _write_durably(Path(path), encoded)
+        else:
+            self._files.pipe_file(path, encoded)  # an object store puts whole objects or none
+
+    def _get(self, ref: ImageRef) -> bytes:
+        path = self.locate(ref)
+        if self._files.size(path) != ref.size:
+            return b""
+        data: bytes = self._files.cat_file(path)
+        return data
+
+
+def _write_durably(path: Path, encoded: bytes) -> None:
+    """Write under another name, sync, rename, sync the folder: the file is whole or absent, also after a power cut."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
+    with temporary.open("wb") as file:
+        file.write(encoded)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.rename(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

@@ -1,0 +1,1 @@
+"""What is decided and measured: pure functions. No I/O, no clock, no randomness, no framework."""

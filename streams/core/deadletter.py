@@ -1,0 +1,45 @@
+"""Dead letters: what cannot be processed, whole, with headers that say why and where it came from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from streams import topics
+from streams.core.ledger import Outcome, State
+from streams.core.records import Message, Record
+from streams.events import DeadReason
+
+#: The longest explanation that a header carries, in characters.
+DETAIL_CHARACTERS = 1000
+
+
+@dataclass(frozen=True)
+class Burial:
+    """One thing that goes to the dead letters: a whole message, or one sample that a message asked for."""
+
+    sample_id: str
+    message: Message
+    reason: DeadReason
+    detail: str
+    attempts: int = 0
+    value: bytes | None = None
+    """Stands for the message's value where that must not be kept: an inline image is replaced by its pointer."""
+
+
+def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outcome:
+    """Return the end of a burial: original key, value and headers, and ``likeness.dlq.*`` headers behind them."""
+    message = burial.message
+    why = {
+        "id": burial.sample_id,
+        "reason": burial.reason.value,
+        "detail": burial.detail[:DETAIL_CHARACTERS],
+        "stage": stage,
+        "topic": message.topic,
+        "partition": str(message.partition),
+        "offset": str(message.offset),
+        "attempts": str(burial.attempts),
+        "version": version,
+    }
+    headers = (*message.headers, *((f"likeness.dlq.{name}", text.encode()) for name, text in why.items()))
+    value = message.value if burial.value is None else burial.value
+    record = Record(topics.DEAD_LETTERS.name, message.key, value, headers, now)
+    return Outcome(burial.sample_id, State.DEAD, record)

@@ -1,0 +1,88 @@
+"""The verdict on one sample: every rule is evaluated, every reason is reported, the gravest is first."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from streams.core.consent import Consent
+from streams.core.measurement import Measurement
+from streams.core.policy import Limits, Policy
+from streams.events import Decision, Reason, ReasonCode
+
+_GRAVITY = {code: place for place, code in enumerate(ReasonCode)}
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was decided, and why; no reasons exactly when accepted."""
+
+    decision: Decision
+    reasons: tuple[Reason, ...]
+
+
+def decide(measurement: Measurement, policy: Policy, consent: Consent) -> Judgement:
+    """Judge one measurement. Accepted means: shown to be good, by every rule."""
+    reasons = sorted(_reasons(measurement, policy.limits, consent), key=lambda reason: _GRAVITY[reason.code])
+    decision = Decision.FLAGGED if reasons else Decision.ACCEPTED
+    return Judgement(decision, tuple(reasons))
+
+
+def may_generate(*, enrolled: bool, protected: bool, consent: Consent) -> bool:
+    """Say whether a request for this identity may reach a generator at all."""
+    return enrolled and not protected and consent is Consent.GRANTED
+
+
+def _reasons(measurement: Measurement, limits: Limits, consent: Consent) -> Iterator[Reason]:
+    yield from _consent(measurement, consent)
+    yield from _abstain(measurement, limits)
+    yield from _leak(measurement, limits)
+    yield from _identity(measurement, limits)
+
+
+def _consent(measurement: Measurement, consent: Consent) -> Iterator[Reason]:
+    """An identity that nobody ever enrolled has no one to ask: that is ``no-reference``."""
+    if measurement.protected:
+        yield Reason(code=ReasonCode.NO_CONSENT, text="the person is protected: enrolled only to be kept out")
+    elif consent is not Consent.GRANTED and not (consent is Consent.MISSING and not measurement.references):
+        yield Reason(code=ReasonCode.NO_CONSENT, text=f"consent is {consent}")
+
+
+def _abstain(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    if not measurement.references:
+        yield Reason(code=ReasonCode.NO_REFERENCE, text=f"nobody is enrolled as {measurement.identity}")
+    if measurement.faces is None:
+        return
+    if measurement.faces == 0:
+        yield Reason(code=ReasonCode.NO_FACE, text="no face was found", measured=0, limit=1)
+    if measurement.faces > 1:
+        text = f"{measurement.faces} faces were found, expected one"
+        yield Reason(code=ReasonCode.SEVERAL_FACES, text=text, measured=measurement.faces, limit=1)
+    side, sharpness = measurement.face_side, measurement.sharpness
+    if side is not None and side < limits.face_side:
+        text = f"the face is {side:.0f} pixels wide, less than {limits.face_side:.0f}"
+        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=side, limit=limits.face_side)
+    if sharpness is not None and sharpness < limits.sharpness:
+        text = f"the face is blurred: sharpness {sharpness:.1f} is under {limits.sharpness:.1f}"
+        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=sharpness, limit=limits.sharpness)
+
+
+def _leak(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    """Two enrolled look-alikes are told apart by the margin, not accused of each other."""
+    limit = limits.other_similarity
+    for other in measurement.others:
+        look_alike = other.resembles_target is not None and other.resembles_target >= limit
+        if other.similarity >= limit and (other.protected or not look_alike):
+            text = f"resembles {other.identity}, not asked for: similarity {other.similarity:.4f}, limit {limit:.4f}"
+            yield Reason(code=ReasonCode.LEAK, text=text, measured=other.similarity, limit=limit)
+            return
+
+
+def _identity(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    similarity, margin = measurement.similarity, measurement.margin
+    if similarity is None:
+        return
+    if similarity < limits.similarity:
+        text = f"similarity {similarity:.4f} to {measurement.identity} is under the limit {limits.similarity:.4f}"
+        yield Reason(code=ReasonCode.MISMATCH, text=text, measured=similarity, limit=limits.similarity)
+    elif margin is not None and margin < limits.margin:
+        text = f"only {margin:.4f} nearer to {measurement.identity} than to {measurement.others[0].identity}"
+        yield Reason(code=ReasonCode.AMBIGUOUS, text=text, measured=margin, limit=limits.margin)

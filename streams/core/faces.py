@@ -1,0 +1,78 @@
+"""What was seen in one image, and the embedding space in which it was seen."""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from streams.events import DeadReason
+
+Embedding = npt.NDArray[np.float32]
+"""Shape (d,), unit length."""
+Pixels = npt.NDArray[np.uint8]
+"""Shape (H, W, 3), RGB, 0 to 255."""
+
+
+@dataclass(frozen=True)
+class EmbeddingSpace:
+    """All that an embedding depends on: two embeddings compare only within one space."""
+
+    embedder: str
+    """Name of the network and its training data, such as ``facenet-128``."""
+    weights: str
+    """SHA-256 of the published weights file."""
+    dimension: int
+    detector: str
+    alignment: str
+    """How a face is cut out: box, margin, size in pixels, resampler."""
+    normalisation: str
+    """What happens to the pixels before the network and to the vector after it."""
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """``embedder/hash``: the name, and twelve hex digits of the SHA-256 over every field."""
+        text = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
+        return f"{self.embedder}/{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+@dataclass(frozen=True, eq=False)
+class Face:
+    """One detected and embedded face."""
+
+    embedding: Embedding
+    box: tuple[float, float, float, float]
+    """Left, top, right, bottom in pixels of the image."""
+    landmarks: tuple[tuple[float, float], ...]
+    """Eyes, nose, mouth corners: five (x, y) in pixels of the image."""
+    probability: float
+    """The detector's own, in [0, 1]."""
+    sharpness: float
+    """Variance of the Laplacian of the grey 160 x 160 crop, 0 and up; small is blurred."""
+
+    @property
+    def side(self) -> float:
+        """The shorter side of the box, in pixels."""
+        left, top, right, bottom = self.box
+        return min(right - left, bottom - top)
+
+
+@dataclass(frozen=True, eq=False)
+class Sighting:
+    """What the detector found in one image: how many faces, and the largest one of them."""
+
+    faces: int
+    largest: Face | None
+
+
+@dataclass(frozen=True)
+class Undecodable:
+    """Bytes that are not an image that we accept."""
+
+    reason: DeadReason
+    detail: str
+
+
+Examined = Sighting | Undecodable

@@ -1,0 +1,75 @@
+"""From what was seen in an image and what lies near it to one measurement."""
+
+from collections.abc import Mapping
+
+from streams.core.faces import Sighting
+from streams.core.gallery import Identity, Neighbourhood
+from streams.core.measurement import Measurement, NearOther
+from streams.core.similarity import similarity
+from streams.core.subject import Subject
+from streams.events import NearReference
+
+
+def unmade(subject: Subject, target: Identity | None, *, space: str, gallery_version: str) -> Measurement:
+    """Return the measurement of a sample that was never made: only who was asked for is known."""
+    return Measurement(
+        sample_id=subject.sample_id,
+        identity=subject.identity,
+        embedding_space=space,
+        gallery_version=gallery_version,
+        references=target.references if target else 0,
+        protected=target.protected if target else False,
+        faces=None,
+    )
+
+
+def measure(
+    subject: Subject,
+    sighting: Sighting,
+    near: Neighbourhood,
+    enrolled: Mapping[str, Identity],
+    *,
+    space: str,
+    gallery_version: str,
+) -> Measurement:
+    """Return all that was measured on one sample.
+
+    Args:
+        subject: The sample.
+        sighting: What the detector found.
+        near: What the gallery holds near the largest face; empty where there is none.
+        enrolled: The target, where it is enrolled, and every identity that ``near`` names.
+        space: Fingerprint of the embedding space.
+        gallery_version: Version of the gallery that ``near`` was searched in.
+    """
+    target = enrolled.get(subject.identity)
+    measurement = unmade(subject, target, space=space, gallery_version=gallery_version)
+    face = sighting.largest
+    if face is None:
+        return measurement.model_copy(update={"faces": sighting.faces})
+    others = tuple(
+        NearOther(
+            identity=one.identity,
+            similarity=one.similarity,
+            resembles_target=similarity(enrolled[one.identity].centroid, target.centroid) if target else None,
+            protected=one.protected,
+        )
+        for one in near.identities
+        if one.identity != subject.identity
+    )
+    nearest = tuple(
+        NearReference(reference_id=reference, identity=identity, similarity=value)
+        for reference, identity, value in near.references
+    )
+    update = {
+        "faces": sighting.faces,
+        "face_box": tuple(round(edge, 1) for edge in face.box),
+        "face_side": round(face.side, 1),
+        "landmarks": tuple((round(x, 1), round(y, 1)) for x, y in face.landmarks),
+        "detection_probability": round(face.probability, 4),
+        "sharpness": round(face.sharpness, 1),
+        "similarity": similarity(face.embedding, target.centroid) if target else None,
+        "others": others,
+        "nearest": nearest,
+    }
+    return measurement.model_copy(update=update)

@@ -1,0 +1,54 @@
+"""All that was measured on one sample. A verdict is a pure function of it, the policy and consent."""
+
+from pydantic import BaseModel, ConfigDict
+
+from streams.events import NearReference, Similarity
+
+
+class NearOther(BaseModel):
+    """An enrolled identity near the sample that is not the one asked for."""
+
+    model_config = ConfigDict(frozen=True)
+
+    identity: str
+    similarity: Similarity
+    """Of the sample to this identity's centroid."""
+    resembles_target: Similarity | None
+    """Of this identity's centroid to the target's; None where the target is not enrolled."""
+    protected: bool
+
+
+class Measurement(BaseModel):
+    """Immutable, and stored beside the verdict: replaying it gives the same verdict, to the byte."""
+
+    model_config = ConfigDict(frozen=True)
+
+    sample_id: str
+    identity: str
+    """The identity that was asked for: the target."""
+    embedding_space: str
+    gallery_version: str
+    references: int
+    """Enrolled references of the target; 0 = not enrolled."""
+    protected: bool = False
+    """The target is enrolled only so that nobody generates it."""
+    faces: int | None
+    """Faces found; None = there is no image."""
+    face_box: tuple[float, float, float, float] | None = None
+    face_side: float | None = None
+    landmarks: tuple[tuple[float, float], ...] = ()
+    detection_probability: float | None = None
+    sharpness: float | None = None
+    similarity: Similarity | None = None
+    """To the target's centroid."""
+    others: tuple[NearOther, ...] = ()
+    """Nearest first."""
+    nearest: tuple[NearReference, ...] = ()
+    """Nearest first, of anybody."""
+
+    @property
+    def margin(self) -> float | None:
+        """Similarity to the target less that to the nearest other identity."""
+        if self.similarity is None or not self.others:
+            return None
+        return round(self.similarity - self.others[0].similarity, 4)

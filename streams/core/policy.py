@@ -1,0 +1,98 @@
+"""The limits that verdicts rest on, and where they hold."""
+
+import hashlib
+import json
+import tomllib
+from functools import cached_property
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from streams.core.gallery import Origin
+from streams.errors import BadInput, PolicyRefused
+from streams.events import Similarity
+
+
+class Limits(BaseModel):
+    """Every number that a rule compares with."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    similarity: Similarity
+    """Mismatch below this similarity to the target's centroid."""
+    other_similarity: Similarity
+    """Leak from this similarity to the centroid of anybody else upwards."""
+    margin: Annotated[float, Field(ge=0, le=2)]
+    """Ambiguous when the target is nearer than the next identity by less than this."""
+    face_side: Annotated[float, Field(ge=0)]
+    """Low quality when the face box's shorter side has fewer pixels than this."""
+    sharpness: Annotated[float, Field(ge=0)]
+    """Low quality when the variance of the Laplacian of the crop is below this."""
+
+
+class Domain(BaseModel):
+    """Where the limits hold. They are refused anywhere else."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    domain: Origin
+    embedding_space: str
+    """Fingerprint of the embedding space."""
+    comparator: Literal["centroid/raw"]
+    """Cosine to the renormalised centroid of the references, not score-normalised."""
+
+
+class Policy(BaseModel):
+    """A named set of limits. Its version says by content which one it is."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    calibrated: bool
+    """False: the limits are provisional, no error rate is known for them."""
+    provenance: str
+    """Where the numbers come from."""
+    holds_for: Domain
+    limits: Limits
+
+    @cached_property
+    def version(self) -> str:
+        """``name@hash``: twelve hex digits of the SHA-256 over the content; comments do not count."""
+        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+
+def parse(text: str, where: str) -> Policy:
+    """Return the policy that a TOML text holds; ``where`` names the text in errors.
+
+    Raises:
+        BadInput: If it is not TOML, lacks a number, or has one too many.
+    """
+    try:
+        return Policy.model_validate(tomllib.loads(text))
+    except tomllib.TOMLDecodeError as error:
+        raise BadInput(f"{where} is not TOML: {error}; compare it with ops/policies/default.toml") from error
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(str(part) for part in fault['loc'])}: {fault['msg']}" for fault in error.errors()
+        )
+        raise BadInput(f"{where} is not a policy: {faults}; compare it with ops/policies/default.toml") from error
+
+
+def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | None) -> None:
+    """Refuse a policy outside of where it holds. An empty gallery has no domain, and refuses nothing.
+
+    Raises:
+        PolicyRefused: If the embedding space or the gallery's domain is another one.
+    """
+    if policy.holds_for.embedding_space != embedding_space:
+        raise PolicyRefused(
+            f"policy {policy.version} holds for embedding space {policy.holds_for.embedding_space}, this process"
+            f" embeds in {embedding_space}: set LIKENESS_POLICY to a policy made for it"
+        )
+    if domain is not None and policy.holds_for.domain != domain:
+        raise PolicyRefused(
+            f"policy {policy.version} holds for {policy.holds_for.domain} references, this gallery's are {domain}:"
+            f" set LIKENESS_POLICY={'synthetic' if domain is Origin.SYNTHETIC else 'default'},"
+            " or to the path of a policy made for it"
+        )

@@ -1,0 +1,71 @@
+"""What a verdict is about, whichever road it came by."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from streams.core.ids import generated_sample_id, training_sample_id
+from streams.events import GenerationRequested, ImageRef, SampleGenerated, TrainingSamplePublished
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One sample, described."""
+
+    sample_id: str
+    kind: Literal["generation", "training"]
+    source: str
+    index: int
+    identity: str
+    model: str
+    request_id: str | None = None
+    step: int | None = None
+    model_version: str | None = None
+    seed: int | None = None
+    strength: float | None = None
+    image: ImageRef | None = None
+
+
+def asked(request: GenerationRequested, index: int) -> Subject:
+    """Return sample ``index`` of a request, before it is made."""
+    return Subject(
+        sample_id=generated_sample_id(request.source, request.request_id, index),
+        kind="generation",
+        source=request.source,
+        request_id=request.request_id,
+        index=index,
+        identity=request.identity,
+        model=request.model,
+        seed=request.seed + index,
+        strength=request.strength,
+    )
+
+
+def made(sample: SampleGenerated, image: ImageRef) -> Subject:
+    """Return a generated sample with its image in the store."""
+    return Subject(
+        sample_id=sample.sample_id,
+        kind="generation",
+        source=sample.source,
+        request_id=sample.request_id,
+        index=sample.index,
+        identity=sample.identity,
+        model=sample.model,
+        model_version=sample.model_version,
+        seed=sample.seed,
+        strength=sample.strength,
+        image=image,
+    )
+
+
+def trained(sample: TrainingSamplePublished, image: ImageRef) -> Subject:
+    """Return a training sample with its image in the store."""
+    return Subject(
+        sample_id=training_sample_id(sample.run_id, sample.step, sample.index),
+        kind="training",
+        source=sample.run_id,
+        step=sample.step,
+        index=sample.index,
+        identity=sample.identity,
+        model=sample.model,
+        image=image,
+    )

@@ -1,0 +1,252 @@
+"""What travels: the bodies of all messages, and the CloudEvents headers around them.
+
+Every body is a frozen pydantic model written as JSON. A body of an unknown version is refused, an unknown field is
+tolerated, so that a field can be added without a new version. Images never travel at full size: a body points at one
+by its SHA-256, or brings a small one inline.
+"""
+
+import base64
+from datetime import datetime
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+#: The most bytes that an image may have to travel inside a message; larger ones go to the image store first.
+INLINE_IMAGE_BYTES = 512 * 1024
+
+#: The most samples that one request may ask for: all of them are registered in one transaction.
+SAMPLES_PER_REQUEST = 64
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
+"""An identity, model, run or source: letters, digits and ``. _ : / @ + -``, at most 200."""
+
+SampleId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Similarity = Annotated[float, Field(ge=-1, le=1)]
+"""Cosine similarity in [-1, 1]; larger is nearer."""
+
+
+class Decision(StrEnum):
+    ACCEPTED = "accepted"
+    FLAGGED = "flagged"
+
+
+class ReasonCode(StrEnum):
+    """Why a sample is flagged, the gravest first: this order picks the primary reason."""
+
+    NO_CONSENT = "no-consent"
+    COPY = "copy"
+    NEAR_COPY = "near-copy"
+    LEAK = "leak"
+    NO_REFERENCE = "no-reference"
+    NO_FACE = "no-face"
+    SEVERAL_FACES = "several-faces"
+    LOW_QUALITY = "low-quality"
+    MISMATCH = "mismatch"
+    AMBIGUOUS = "ambiguous"
+
+
+#: Reasons that say "this could not be judged" rather than "this was judged and is wrong".
+ABSTENTIONS = frozenset({ReasonCode.NO_FACE, ReasonCode.SEVERAL_FACES, ReasonCode.LOW_QUALITY, ReasonCode.NO_REFERENCE})
+
+
+class DeadReason(StrEnum):
+    """Why a message cannot be processed at all. The list is closed."""
+
+    NOT_JSON = "not-json"
+    SCHEMA_INVALID = "schema-invalid"
+    VERSION_UNKNOWN = "version-unknown"
+    REQUEST_CONFLICT = "request-conflict"
+    GENERATOR_REJECTED = "generator-rejected"
+    IMAGE_MISSING = "image-missing"
+    IMAGE_ALTERED = "image-altered"
+    IMAGE_UNDECODABLE = "image-undecodable"
+    IMAGE_TOO_LARGE = "image-too-large"
+    CRASH_LOOP = "crash-loop"
+
+
+class Body(BaseModel):
+    """One message's body."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+
+    version: Literal[1] = 1
+
+
+class ImageRef(BaseModel):
+    """Points at an image in the image store by its content."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    sha256: Sha256
+    size: Annotated[int, Field(gt=0)]
+    """Bytes."""
+
+
+class GenerationRequested(Body):
+    """Asks for ``count`` samples of one identity. Sample ``i`` is made with the seed ``seed + i``."""
+
+    source: Name
+    """Who asks. Together with ``request_id`` it names the request for ever."""
+    request_id: Name
+    identity: Name
+    model: Name = "face_gan"
+    seed: Annotated[int, Field(ge=0, le=2**62)] = 0
+    strength: Annotated[float, Field(ge=0, le=1)] = 0.0
+    """How far to wander from the identity, 0 = not at all; each model's README says what 1 means."""
+    count: Annotated[int, Field(ge=1, le=SAMPLES_PER_REQUEST)] = 1
+
+
+class Pictured(Body):
+    """A body with an image: in the store, or inline."""
+
+    image: ImageRef | None = None
+    inline_image: str | None = None
+    """A small image itself, base64; at most 512 KiB decoded."""
+
+    @model_validator(mode="after")
+    def _exactly_one_image(self) -> "Pictured":
+        if (self.image is None) == (self.inline_image is None):
+            raise ValueError("expected exactly one of image (a pointer) and inline_image (base64)")
+        if self.inline_image is not None:
+            size = len(self.inline_bytes())
+            if not 0 < size <= INLINE_IMAGE_BYTES:
+                raise ValueError(
+                    f"inline_image has {size} bytes; allowed are 1 to {INLINE_IMAGE_BYTES}:"
+                    " put it into the image store and send a pointer"
+                )
+        return self
+
+    def inline_bytes(self) -> bytes:
+        """Return the decoded inline image; raises ValueError where it is not base64."""
+        return base64.b64decode(self.inline_image or "", validate=True)
+
+
+class SampleGenerated(Pictured):
+    """One image that a served generator made for a request."""
+
+    sample_id: SampleId
+    source: Name
+    request_id: Name
+    index: Annotated[int, Field(ge=0, lt=SAMPLES_PER_REQUEST)]
+    identity: Name
+    model: Name
+    model_version: Name
+    seed: Annotated[int, Field(ge=0)]
+    strength: Annotated[float, Field(ge=0, le=1)]
+
+
+class TrainingSamplePublished(Pictured):
+    """One image that a training run made at a step."""
+
+    run_id: Name
+    step: Annotated[int, Field(ge=0)]
+    index: Annotated[int, Field(ge=0)]
+    identity: Name
+    model: Name
+
+
+class Reason(BaseModel):
+    """One reason, in words and in numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    code: ReasonCode
+    text: str
+    measured: float | None = None
+    limit: float | None = None
+
+
+class NearReference(BaseModel):
+    """An enrolled image near a sample."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    reference_id: str
+    identity: str
+    similarity: Similarity
+
+
+class SampleJudged(Body):
+    """The verdict on one sample, with the evidence. Carries no embedding and no name of a person."""
+
+    sample_id: SampleId
+    kind: Literal["generation", "training"]
+    source: str
+    """Who asked, or the training run."""
+    request_id: str | None = None
+    step: int | None = None
+    index: int
+    identity: str
+    model: str
+    model_version: str | None = None
+    seed: int | None = None
+    strength: float | None = None
+    image: ImageRef | None
+    """None where consent or a missing gallery kept the sample from being made."""
+    decision: Decision
+    reasons: tuple[Reason, ...]
+    """Empty exactly when accepted; the primary reason first."""
+    similarity: Similarity | None
+    """To the renormalised centroid of the asked identity's references."""
+    margin: float | None
+    """``similarity`` less the similarity to the nearest other identity."""
+    nearest: tuple[NearReference, ...]
+    faces: int | None
+    face_box: tuple[float, float, float, float] | None = None
+    """Left, top, right, bottom in pixels of the judged image."""
+    limits: dict[str, float]
+    false_match_rate: float | None = None
+    """Calibrated FMR at ``similarity``; None while the policy is uncalibrated."""
+    policy_version: str
+    embedding_space: str | None
+    gallery_version: str | None
+    judged_at: AwareDatetime
+    timings_ms: dict[str, float] = {}
+
+
+#: CloudEvents ``type`` of each body: also says which schema a topic carries.
+TYPES: dict[type[Body], str] = {
+    GenerationRequested: "dev.likeness.generation.requested.v1",
+    SampleGenerated: "dev.likeness.sample.generated.v1",
+    TrainingSamplePublished: "dev.likeness.training.sample.v1",
+    SampleJudged: "dev.likeness.sample.judged.v1",
+}
+
+Headers = tuple[tuple[str, bytes], ...]
+"""Kafka headers, in order."""
+
+#: W3C Trace Context headers that every message hands on to the messages that follow from it.
+TRACE_HEADERS = ("traceparent", "tracestate")
+
+
+def trace_of(headers: Headers) -> Headers:
+    """Return only the trace headers."""
+    return tuple((name, value) for name, value in headers if name in TRACE_HEADERS)
+
+
+def cloud_event(body: Body, *, id: str, source: str, time: datetime, trace: Headers = ()) -> Headers:  # noqa: A002
+    """Return the headers of CloudEvents 1.0, Kafka binary content mode (spec v1.0.2, section 3.2).
+
+    Args:
+        body: The body, which gives the type.
+        id: Unique for the source: the sample id, or the request id.
+        source: A URI reference that says who made the event.
+        time: When it happened, with a time zone.
+        trace: Trace headers to hand on.
+    """
+    attributes = {
+        "ce_specversion": "1.0",
+        "ce_id": id,
+        "ce_source": source,
+        "ce_type": TYPES[type(body)],
+        "ce_time": time.isoformat(),
+        "content-type": "application/json",
+    }
+    return (*((name, value.encode()) for name, value in attributes.items()), *trace)
+
+
+def to_json(body: Body) -> bytes:
+    """Return the body as the bytes that travel; the same body always gives the same bytes."""
+    return body.model_dump_json(exclude_none=True).encode()

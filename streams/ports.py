@@ -1,0 +1,166 @@
+"""What the steps need from the outside, in our own words. Adapters and stand-ins implement these.
+
+Every method may raise ``DependencyUnavailable``; nothing else is transient. No method blocks the event loop.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from streams.core.consent import Consent
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels
+from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
+from streams.core.ledger import Outcome, Registered, Registration
+from streams.core.policy import Policy
+from streams.events import ImageRef
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What one sample is made from."""
+
+    seed: int
+    conditioning: tuple[float, ...]
+    strength: float
+
+
+class Generator(Protocol):
+    """Served models that make faces."""
+
+    async def version(self, model: str) -> str:
+        """Return the version that the server would use now. Raises GeneratorRejected for a model it has not."""
+
+    async def generate(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
+        """Make one image a prompt, in order. Raises GeneratorRejected when it refuses what is asked."""
+
+
+class Examiner(Protocol):
+    """Decodes images, finds faces and embeds them."""
+
+    @property
+    def space(self) -> EmbeddingSpace:
+        """The space of the embeddings."""
+
+    async def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
+        """Say of each encoded image what is in it, in order. Bad bytes are an outcome, not an error."""
+
+
+class Gallery(Protocol):
+    """Who is enrolled, in one embedding space. Similarity is cosine in [-1, 1], larger is nearer."""
+
+    async def enrol(self, identity: Identity, references: Sequence[Reference]) -> str:
+        """Put an identity with all its references, replacing what it had; return the new gallery version.
+
+        Raises BadInput where its origin differs from the gallery's domain.
+        """
+
+    async def remove(self, identity: str) -> str:
+        """Take an identity and its references out; return the new gallery version. Unknown ones are no error."""
+
+    async def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        """Return those of the named identities that are enrolled."""
+
+    async def names(self) -> list[str]:
+        """Return every enrolled identity, sorted."""
+
+    async def references(self, identity: str) -> list[Reference]:
+        """Return the identity's references, ordered by id."""
+
+    async def search(
+        self, probes: Sequence[Embedding], *, identities: int = 5, references: int = 3
+    ) -> list[Neighbourhood]:
+        """Return, for each probe in order, its nearest identities (by centroid) and nearest references."""
+
+    async def version(self) -> str:
+        """Return the gallery's version: it changes with every enrolment and removal. Empty gallery: ``""``."""
+
+    async def domain(self) -> Origin | None:
+        """Return the one origin that all references have, None while nobody is enrolled."""
+
+    async def remember(self, samples: Mapping[str, Embedding]) -> None:
+        """Store samples' embeddings by sample id, apart from the gallery. Doing it again changes nothing."""
+
+    async def recall(self, sample_ids: Sequence[str]) -> dict[str, Embedding]:
+        """Return the stored embeddings of those of the samples that have one."""
+
+
+class Images(Protocol):
+    """Encoded images by the SHA-256 of their bytes."""
+
+    async def put(self, encoded: bytes) -> ImageRef:
+        """Store durably; the same bytes are stored once."""
+
+    async def put_pixels(self, pixels: Pixels) -> ImageRef:
+        """Encode as PNG and store."""
+
+    async def get(self, ref: ImageRef) -> bytes:
+        """Return the bytes. Raises ImageMissing or ImageAltered."""
+
+
+class Ledger(Protocol):
+    """Decides once: one row a sample. Every method is one transaction, or one a small group of rows."""
+
+    async def register(self, groups: Sequence[Sequence[Registration]]) -> dict[str, Registered]:
+        """Insert the rows that are absent; return what the table holds for each id.
+
+        A group is what one message asks for, all or none: where its first row is held with another payload, none of
+        its rows are inserted.
+        """
+
+    async def attempt(self, sample_ids: Sequence[str]) -> dict[str, int]:
+        """Count one more attempt for each row; return the counts."""
+
+    async def child_death(self, sample_id: str) -> int:
+        """Count the death of a child process that examined this sample alone; return the count."""
+
+    async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+        """Give each row its image unless it has one; return the images that the rows hold."""
+
+    async def decide(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
+        """Store each outcome unless the row has one; return what the rows hold, in the given order."""
+
+    async def outcomes(self, sample_ids: Sequence[str]) -> dict[str, Outcome]:
+        """Return the stored outcomes of those of the samples that have one."""
+
+    async def unpublished(self, older_than: datetime, limit: int) -> list[Outcome]:
+        """Return outcomes that were decided before ``older_than`` and never noted as delivered, oldest first."""
+
+    async def published(self, sample_ids: Sequence[str]) -> None:
+        """Note that the outcomes' records were delivered."""
+
+
+class ConsentRegister(Protocol):
+    """Who agreed to be generated."""
+
+    async def states(self, identities: Sequence[str], now: datetime) -> dict[str, Consent]:
+        """Return the state of each; an identity without a record is ``Consent.MISSING``."""
+
+    async def grant(self, identity: str, *, evidence: str, at: datetime, expires: datetime | None) -> None:
+        """Record that consent was given; ``evidence`` says where it can be seen."""
+
+    async def withdraw(self, identity: str, *, at: datetime, note: str) -> None:
+        """Record that consent was withdrawn."""
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def __call__(self) -> datetime:
+        """Return the time now, with a time zone."""
+
+
+@dataclass(frozen=True)
+class Services:
+    """All that the steps use. Built once, by the composition root."""
+
+    generator: Generator
+    examiner: Examiner
+    lone_examiner: Examiner
+    """Examines in a child process of its own, so that an image that kills its reader kills nothing else."""
+    gallery: Gallery
+    images: Images
+    ledger: Ledger
+    consent: ConsentRegister
+    policy: Policy
+    now: Clock

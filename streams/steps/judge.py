@@ -1,0 +1,225 @@
+"""From ``generation.samples`` and ``training.samples`` to a verdict on each sample, once."""
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from streams import topics
+from streams.core import verdict
+from streams.core.deadletter import Burial
+from streams.core.decide import decide
+from streams.core.faces import Examined, Sighting, Undecodable
+from streams.core.gallery import Neighbourhood
+from streams.core.ids import generated_sample_id, message_id
+from streams.core.ledger import Outcome, Registered, Registration, State
+from streams.core.measure import measure
+from streams.core.parse import Refused, parse
+from streams.core.records import Message
+from streams.core.subject import Subject, made, trained
+from streams.errors import ExaminerDied, ImageAltered, ImageMissing
+from streams.events import DeadReason, ImageRef, SampleGenerated, TrainingSamplePublished, to_json, trace_of
+from streams.ports import Services
+from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+
+#: From this attempt on a sample is examined alone, in a child process.
+ALONE_FROM_ATTEMPT = 3
+#: So many children must have died of one sample before it is a dead letter.
+CRASH_LOOP_DEATHS = 3
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """One sample that is to be judged, and the message that brought it."""
+
+    subject: Subject
+    message: Message
+    payload: bytes
+    image: ImageRef
+
+
+async def judge(messages: Sequence[Message], services: Services) -> Effects:
+    """From ``generation.samples`` and ``training.samples`` to a verdict on each sample, once."""
+    candidates, burials = await _arrivals(messages, services)
+    held, conflicts = await _register_samples(candidates, services)
+    burials += conflicts
+    conflicting = {burial.message for burial in conflicts}
+    known = {c.subject.sample_id for c in candidates if c.message not in conflicting}
+    open_ = {
+        c.subject.sample_id: c
+        for c in candidates
+        if c.message not in conflicting and held[c.subject.sample_id].state is State.IN_FLIGHT
+    }
+    attempts = await services.ledger.attempt(list(open_)) if open_ else {}
+
+    encoded, lost = await _fetch(open_, services)
+    burials += lost
+    started = time.perf_counter()
+    examined, crashed = await _examine(encoded, attempts, open_, services)
+    burials += crashed
+    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(examined)), 2)
+    sightings: dict[str, Sighting] = {}
+    for sample_id, seen in examined.items():
+        if isinstance(seen, Undecodable):
+            burials.append(Burial(sample_id, open_[sample_id].message, seen.reason, seen.detail))
+        else:
+            sightings[sample_id] = seen
+
+    judged = await _judge_sightings(sightings, open_, examine_ms, services)
+    buried = await bury([replace(b, attempts=attempts.get(b.sample_id, 0)) for b in burials], "judge", services)
+    decided = await services.ledger.decide(once([*judged, *buried]))
+    embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
+    if embeddings:
+        await services.gallery.remember(embeddings)
+    return effects([*decided, *await unpublished(known, services)], [])
+
+
+async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[list[_Candidate], list[Burial]]:
+    """Parse each message, and move inline images into the store."""
+    candidates: list[_Candidate] = []
+    burials: list[Burial] = []
+    for message in messages:
+        body: SampleGenerated | TrainingSamplePublished | Refused
+        if message.topic == topics.TRAINING_SAMPLES.name:
+            body = parse(message, TrainingSamplePublished)
+        else:
+            body = parse(message, SampleGenerated)
+        if isinstance(body, Refused):
+            burials.append(refused(message, body))
+            continue
+        image = body.image or await services.images.put(body.inline_bytes())
+        payload = to_json(body.model_copy(update={"image": image, "inline_image": None}))
+        subject = trained(body, image) if isinstance(body, TrainingSamplePublished) else made(body, image)
+        if isinstance(body, SampleGenerated) and body.sample_id != _derived_id(body):
+            detail = "sample_id is not the one that source, request_id and index give"
+            key = message_id(message.topic, message.partition, message.offset)
+            burials.append(Burial(key, message, DeadReason.SCHEMA_INVALID, detail, value=payload))
+            continue
+        candidates.append(_Candidate(subject, message, payload, image))
+    return candidates, burials
+
+
+def _derived_id(sample: SampleGenerated) -> str:
+    return generated_sample_id(sample.source, sample.request_id, sample.index)
+
+
+async def _register_samples(
+    candidates: Sequence[_Candidate], services: Services
+) -> tuple[dict[str, Registered], list[Burial]]:
+    """Register what is not yet, and bury a message that brings another image or identity under a known id."""
+    if not candidates:
+        return {}, []
+    now = services.now()
+    groups = [
+        [
+            Registration(
+                sample_id=candidate.subject.sample_id,
+                kind=candidate.subject.kind,
+                payload=candidate.payload,
+                at=now,
+                identity=candidate.subject.identity,
+                model=candidate.subject.model,
+                model_version=candidate.subject.model_version,
+                seed=candidate.subject.seed,
+                image=candidate.image,
+            )
+        ]
+        for candidate in candidates
+    ]
+    held = await services.ledger.register(groups)
+    unpinned = {
+        c.subject.sample_id: c.image for c in candidates if held[c.subject.sample_id].registration.image is None
+    }
+    pinned = await services.ledger.pin_images(unpinned) if unpinned else {}
+    conflicts = []
+    for candidate in candidates:
+        subject, row = candidate.subject, held[candidate.subject.sample_id].registration
+        image = row.image or pinned.get(subject.sample_id)
+        if (row.identity, row.model, image) != (subject.identity, subject.model, candidate.image):
+            message = candidate.message
+            key = message_id(message.topic, message.partition, message.offset)
+            detail = f"sample {subject.sample_id} is known with another identity, model or image"
+            conflicts.append(Burial(key, message, DeadReason.REQUEST_CONFLICT, detail, value=candidate.payload))
+    return held, conflicts
+
+
+async def _fetch(candidates: Mapping[str, _Candidate], services: Services) -> tuple[dict[str, bytes], list[Burial]]:
+    """Read the images; one that is gone or altered buries its sample."""
+    encoded: dict[str, bytes] = {}
+    burials: list[Burial] = []
+    for sample_id, candidate in candidates.items():
+        try:
+            encoded[sample_id] = await services.images.get(candidate.image)
+        except ImageMissing as error:
+            burials.append(Burial(sample_id, candidate.message, DeadReason.IMAGE_MISSING, str(error)))
+        except ImageAltered as error:
+            burials.append(Burial(sample_id, candidate.message, DeadReason.IMAGE_ALTERED, str(error)))
+    return encoded, burials
+
+
+async def _examine(
+    encoded: Mapping[str, bytes],
+    attempts: Mapping[str, int],
+    candidates: Mapping[str, _Candidate],
+    services: Services,
+) -> tuple[dict[str, Examined], list[Burial]]:
+    """Look at the images in one batch, those that were tried often before one by one in a child process.
+
+    Many attempts prove nothing about a sample: the process may have died of something else. Only a child that dies
+    with this sample alone does.
+    """
+    together = [key for key in encoded if attempts[key] < ALONE_FROM_ATTEMPT]
+    seen = await services.examiner.examine([encoded[key] for key in together]) if together else []
+    examined: dict[str, Examined] = dict(zip(together, seen, strict=True))
+    burials: list[Burial] = []
+    for key in encoded.keys() - examined.keys():
+        deaths = 0
+        while key not in examined and deaths < CRASH_LOOP_DEATHS:
+            try:
+                [examined[key]] = await services.lone_examiner.examine([encoded[key]])
+            except ExaminerDied as error:
+                deaths = await services.ledger.child_death(key)
+                detail = f"{deaths} processes died of it: {error}"
+        if key not in examined:
+            burials.append(Burial(key, candidates[key].message, DeadReason.CRASH_LOOP, detail))
+    return examined, burials
+
+
+async def _judge_sightings(
+    sightings: Mapping[str, Sighting],
+    candidates: Mapping[str, _Candidate],
+    examine_ms: float,
+    services: Services,
+) -> list[Outcome]:
+    """Search the gallery with every face in one batch, and decide."""
+    if not sightings:
+        return []
+    started = time.perf_counter()
+    gallery_version = await services.gallery.version()
+    with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
+    found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
+    near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}
+    names = {candidates[key].subject.identity for key in sightings}
+    names |= {one.identity for hood in found for one in hood.identities}
+    enrolled = await services.gallery.identities(sorted(names))
+    now = services.now()
+    consent = await services.consent.states(sorted(names), now)
+    search_ms = round((time.perf_counter() - started) * 1000 / len(sightings), 2)
+
+    outcomes = []
+    for key, sighting in sightings.items():
+        candidate = candidates[key]
+        measurement = measure(
+            candidate.subject,
+            sighting,
+            near.get(key, Neighbourhood((), ())),
+            enrolled,
+            space=services.examiner.space.fingerprint,
+            gallery_version=gallery_version,
+        )
+        judgement = decide(measurement, services.policy, consent[candidate.subject.identity])
+        timings = {"examine": examine_ms, "search": search_ms}
+        judged = verdict.verdict(
+            candidate.subject, measurement, judgement, services.policy, now=now, timings_ms=timings
+        )
+        outcomes.append(verdict.outcome(judged, measurement, trace_of(candidate.message.headers)))
+    return outcomes

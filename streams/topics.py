@@ -1,0 +1,37 @@
+"""Where it travels: every topic, how it is cut and how long it is kept."""
+
+from dataclasses import dataclass
+
+DAY_MS = 24 * 60 * 60 * 1000
+
+#: Partitions of every topic that carries samples: a sample keeps its partition along the whole road.
+PARTITIONS = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """One Kafka topic."""
+
+    name: str
+    retention_ms: int
+    partitions: int = PARTITIONS
+
+
+GENERATION_REQUESTS = Topic("generation.requests", 7 * DAY_MS)
+GENERATION_SAMPLES = Topic("generation.samples", 7 * DAY_MS)
+TRAINING_SAMPLES = Topic("training.samples", 7 * DAY_MS)
+SAMPLES_ACCEPTED = Topic("samples.accepted", 30 * DAY_MS)
+SAMPLES_FLAGGED = Topic("samples.flagged", 30 * DAY_MS)
+DEAD_LETTERS = Topic("dead.letters", 30 * DAY_MS)
+
+ALL = (
+    GENERATION_REQUESTS,
+    GENERATION_SAMPLES,
+    TRAINING_SAMPLES,
+    SAMPLES_ACCEPTED,
+    SAMPLES_FLAGGED,
+    DEAD_LETTERS,
+)
+
+#: Topics on which a sample ends.
+ENDS = (SAMPLES_ACCEPTED, SAMPLES_FLAGGED, DEAD_LETTERS)
