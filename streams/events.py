@@ -69,7 +69,7 @@ class DeadReason(StrEnum):
 class Body(BaseModel):
     """One message's body."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False)
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
 
     version: Literal[1] = 1
 
@@ -77,10 +77,10 @@ class Body(BaseModel):
 class ImageRef(BaseModel):
     """Points at an image in the image store by its content."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
 
     sha256: Sha256
-    size: Annotated[int, Field(gt=0)]
+    size: Annotated[int, Field(gt=0, le=2**62)]
     """Bytes."""
 
 
@@ -100,6 +100,10 @@ class GenerationRequested(Body):
 
 class Pictured(Body):
     """A body with an image: in the store, or inline."""
+
+    model_config = ConfigDict(
+        json_schema_extra={"oneOf": [{"required": ["image"]}, {"required": ["inline_image"]}]},
+    )
 
     image: ImageRef | None = None
     inline_image: str | None = None
@@ -133,7 +137,7 @@ class SampleGenerated(Pictured):
     identity: Name
     model: Name
     model_version: Name
-    seed: Annotated[int, Field(ge=0)]
+    seed: Annotated[int, Field(ge=0, lt=2**63)]
     strength: Annotated[float, Field(ge=0, le=1)]
 
 
@@ -141,8 +145,8 @@ class TrainingSamplePublished(Pictured):
     """One image that a training run made at a step."""
 
     run_id: Name
-    step: Annotated[int, Field(ge=0)]
-    index: Annotated[int, Field(ge=0)]
+    step: Annotated[int, Field(ge=0, le=2**62)]
+    index: Annotated[int, Field(ge=0, le=2**62)]
     identity: Name
     model: Name
 
@@ -183,25 +187,26 @@ class SampleJudged(Body):
     model_version: str | None = None
     seed: int | None = None
     strength: float | None = None
-    image: ImageRef | None
+    image: ImageRef | None = None
     """None where consent or a missing gallery kept the sample from being made."""
     decision: Decision
     reasons: tuple[Reason, ...]
     """Empty exactly when accepted; the primary reason first."""
-    similarity: Similarity | None
+    similarity: Similarity | None = None
     """To the renormalised centroid of the asked identity's references."""
-    margin: float | None
+    margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
     nearest: tuple[NearReference, ...]
-    faces: int | None
+    faces: int | None = None
+    """Faces found; None where there is no image."""
     face_box: tuple[float, float, float, float] | None = None
     """Left, top, right, bottom in pixels of the judged image."""
     limits: dict[str, float]
     false_match_rate: float | None = None
     """Calibrated FMR at ``similarity``; None while the policy is uncalibrated."""
     policy_version: str
-    embedding_space: str | None
-    gallery_version: str | None
+    embedding_space: str | None = None
+    gallery_version: str | None = None
     judged_at: AwareDatetime
     timings_ms: dict[str, float] = {}
 
@@ -214,8 +219,8 @@ TYPES: dict[type[Body], str] = {
     SampleJudged: "dev.likeness.sample.judged.v1",
 }
 
-Headers = tuple[tuple[str, bytes], ...]
-"""Kafka headers, in order."""
+Headers = tuple[tuple[str, bytes | None], ...]
+"""Kafka headers, in order. Kafka allows a header without a value, and strangers send some."""
 
 #: W3C Trace Context headers that every message hands on to the messages that follow from it.
 TRACE_HEADERS = ("traceparent", "tracestate")

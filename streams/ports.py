@@ -31,6 +31,9 @@ class Generator(Protocol):
     async def version(self, model: str) -> str:
         """Return the version that the server would use now. Raises GeneratorRejected for a model it has not."""
 
+    async def conditioning_length(self, model: str) -> int:
+        """Return how many values the conditioning of this model has. Raises GeneratorRejected as ``version`` does."""
+
     async def generate(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
         """Make one image a prompt, in order. Raises GeneratorRejected when it refuses what is asked."""
 

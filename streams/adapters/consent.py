@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import BigInteger, Column, Integer, String, Table, Text, insert, select
 
 from streams.adapters.database import Database, from_micros, metadata, to_micros
-from streams.core.consent import Consent, ConsentRecord, state
+from streams.core.consent import Consent, ConsentRecord, granted, state, withdrawn
 
 _entry = Table(
     "consent",
@@ -33,13 +33,12 @@ class SqlConsentRegister:
         rows = await self._database.transact(lambda connection: list(connection.execute(statement)))
         records: dict[str, ConsentRecord] = {}
         for row in rows:
-            at = from_micros(row.at)
+            at, before = from_micros(row.at), records.get(row.identity)
             if row.kind == "granted":
                 expires = from_micros(row.expires) if row.expires is not None else None
-                records[row.identity] = ConsentRecord(at, expires=expires)
+                records[row.identity] = granted(before, at, expires)
             else:
-                before = records.get(row.identity, ConsentRecord(at))
-                records[row.identity] = ConsentRecord(before.granted_at, withdrawn_at=at, expires=before.expires)
+                records[row.identity] = withdrawn(before, at)
         return {identity: state(records.get(identity), now) for identity in identities}
 
     async def grant(self, identity: str, *, evidence: str, at: datetime, expires: datetime | None) -> None:

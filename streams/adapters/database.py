@@ -29,10 +29,11 @@ class Database:
         """Take an SQLAlchemy URL. Nothing is connected yet."""
         try:
             self._engine = create_engine(url, pool_pre_ping=True)
-        except (ArgumentError, NoSuchModuleError) as error:
+        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
+            # The URL itself may hold a password, so it is not repeated.
             raise BadInput(
-                f"the ledger's URL {url!r} is not one that SQLAlchemy knows: {error};"
-                " expected something like sqlite:////var/lib/likeness/ledger.db"
+                f"the ledger's URL cannot be used: {error}; expected something like"
+                " sqlite:////var/lib/likeness/ledger.db, or install the driver that it names"
             ) from error
         if self._engine.dialect.name == "sqlite":
             _durable_sqlite(self._engine)

@@ -21,7 +21,8 @@ class ImageStore:
     def __init__(self, url: str) -> None:
         """Take a folder or an fsspec URL. Nothing is touched yet."""
         try:
-            self._files, root = fsspec.core.url_to_fs(url)
+            # A cached listing would say of an image that another process has just stored that it is missing.
+            self._files, root = fsspec.core.url_to_fs(url, use_listings_cache=False)
         except (ValueError, ImportError) as error:
             raise BadInput(
                 f"the image store {url!r} cannot be opened: {error}; expected a folder or an fsspec URL"
@@ -34,7 +35,10 @@ class ImageStore:
     async def put(self, encoded: bytes) -> ImageRef:
         """See ``ports.Images``."""
         ref = ImageRef(sha256=hashlib.sha256(encoded).hexdigest(), size=len(encoded))
-        await self._io(self._put, ref, encoded)
+        try:
+            await self._io(self._put, ref, encoded)
+        except FileNotFoundError as error:  # a bucket or a mount that is not there
+            raise DependencyUnavailable("images", str(error)) from error
         return ref
 
     async def put_pixels(self, pixels: Pixels) -> ImageRef:

@@ -214,14 +214,16 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
         "topic": record.topic,
         "key": record.key,
         "value": record.value,
-        "headers": json.dumps([[name, value.hex()] for name, value in record.headers]),
+        "headers": json.dumps([[name, None if value is None else value.hex()] for name, value in record.headers]),
         "time": to_micros(record.time),
         "measurement": outcome.measurement,
     }
 
 
 def _outcome(row: Row[Any]) -> Outcome:
-    headers: Headers = tuple((name, bytes.fromhex(value)) for name, value in json.loads(row.headers))
+    headers: Headers = tuple(
+        (name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row.headers)
+    )
     record = Record(row.topic, _bytes(row.key), _bytes(row.value), headers, from_micros(row.time))
     published = row.published_at is not None
     return Outcome(row.sample_id, State(row.state), record, row.measurement, published)

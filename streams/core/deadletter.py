@@ -24,6 +24,11 @@ class Burial:
     value: bytes | None = None
     """Stands for the message's value where that must not be kept: an inline image is replaced by its pointer."""
 
+    @property
+    def kept(self) -> bytes | None:
+        """The value that may be kept."""
+        return self.message.value if self.value is None else self.value
+
 
 def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outcome:
     """Return the end of a burial: original key, value and headers, and ``likeness.dlq.*`` headers behind them."""
@@ -40,6 +45,5 @@ def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outco
         "version": version,
     }
     headers = (*message.headers, *((f"likeness.dlq.{name}", text.encode()) for name, text in why.items()))
-    value = message.value if burial.value is None else burial.value
-    record = Record(topics.DEAD_LETTERS.name, message.key, value, headers, now)
+    record = Record(topics.DEAD_LETTERS.name, message.key, burial.kept, headers, now)
     return Outcome(burial.sample_id, State.DEAD, record)

@@ -20,8 +20,13 @@ class Judgement:
 
 
 def decide(measurement: Measurement, policy: Policy, consent: Consent) -> Judgement:
-    """Judge one measurement. Accepted means: shown to be good, by every rule."""
+    """Judge one measurement. Accepted means: shown to be good, by every rule.
+
+    A limit counts as kept only where the comparison with it is true, so that NaN never passes.
+    """
     reasons = sorted(_reasons(measurement, policy.limits, consent), key=lambda reason: _GRAVITY[reason.code])
+    if not reasons and measurement.faces is None:
+        reasons = [Reason(code=ReasonCode.NO_FACE, text="there is no image to judge")]
     decision = Decision.FLAGGED if reasons else Decision.ACCEPTED
     return Judgement(decision, tuple(reasons))
 
@@ -35,7 +40,13 @@ def _reasons(measurement: Measurement, limits: Limits, consent: Consent) -> Iter
     yield from _consent(measurement, consent)
     yield from _abstain(measurement, limits)
     yield from _leak(measurement, limits)
-    yield from _identity(measurement, limits)
+    yield from _mismatch(measurement, limits)
+    yield from _ambiguous(measurement, limits)
+
+
+def _number(value: float) -> float | None:
+    """JSON knows no NaN."""
+    return None if value != value else value
 
 
 def _consent(measurement: Measurement, consent: Consent) -> Iterator[Reason]:
@@ -49,40 +60,50 @@ def _consent(measurement: Measurement, consent: Consent) -> Iterator[Reason]:
 def _abstain(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
     if not measurement.references:
         yield Reason(code=ReasonCode.NO_REFERENCE, text=f"nobody is enrolled as {measurement.identity}")
-    if measurement.faces is None:
-        return
     if measurement.faces == 0:
         yield Reason(code=ReasonCode.NO_FACE, text="no face was found", measured=0, limit=1)
-    if measurement.faces > 1:
+    if measurement.faces is not None and measurement.faces > 1:
         text = f"{measurement.faces} faces were found, expected one"
         yield Reason(code=ReasonCode.SEVERAL_FACES, text=text, measured=measurement.faces, limit=1)
+    yield from _low_quality(measurement, limits)
+
+
+def _low_quality(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    if not measurement.faces:
+        return
     side, sharpness = measurement.face_side, measurement.sharpness
-    if side is not None and side < limits.face_side:
-        text = f"the face is {side:.0f} pixels wide, less than {limits.face_side:.0f}"
-        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=side, limit=limits.face_side)
-    if sharpness is not None and sharpness < limits.sharpness:
+    if side is None or sharpness is None or (measurement.references and measurement.similarity is None):
+        yield Reason(code=ReasonCode.LOW_QUALITY, text="the face could not be measured")
+    if side is not None and not side >= limits.face_side:
+        text = f"the face is {side:.1f} pixels wide, less than {limits.face_side:.1f}"
+        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=_number(side), limit=limits.face_side)
+    if sharpness is not None and not sharpness >= limits.sharpness:
         text = f"the face is blurred: sharpness {sharpness:.1f} is under {limits.sharpness:.1f}"
-        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=sharpness, limit=limits.sharpness)
+        yield Reason(code=ReasonCode.LOW_QUALITY, text=text, measured=_number(sharpness), limit=limits.sharpness)
 
 
 def _leak(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
     """Two enrolled look-alikes are told apart by the margin, not accused of each other."""
     limit = limits.other_similarity
-    for other in measurement.others:
+    for other in measurement.others_by_nearness:
         look_alike = other.resembles_target is not None and other.resembles_target >= limit
-        if other.similarity >= limit and (other.protected or not look_alike):
+        if not other.similarity < limit and (other.protected or not look_alike):
             text = f"resembles {other.identity}, not asked for: similarity {other.similarity:.4f}, limit {limit:.4f}"
-            yield Reason(code=ReasonCode.LEAK, text=text, measured=other.similarity, limit=limit)
-            return
+            yield Reason(code=ReasonCode.LEAK, text=text, measured=_number(other.similarity), limit=limit)
 
 
-def _identity(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
-    similarity, margin = measurement.similarity, measurement.margin
-    if similarity is None:
-        return
-    if similarity < limits.similarity:
-        text = f"similarity {similarity:.4f} to {measurement.identity} is under the limit {limits.similarity:.4f}"
-        yield Reason(code=ReasonCode.MISMATCH, text=text, measured=similarity, limit=limits.similarity)
-    elif margin is not None and margin < limits.margin:
-        text = f"only {margin:.4f} nearer to {measurement.identity} than to {measurement.others[0].identity}"
-        yield Reason(code=ReasonCode.AMBIGUOUS, text=text, measured=margin, limit=limits.margin)
+def _mismatch(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    similarity, limit = measurement.similarity, limits.similarity
+    if similarity is not None and not similarity >= limit:
+        text = f"similarity {similarity:.4f} to {measurement.identity} is under the limit {limit:.4f}"
+        yield Reason(code=ReasonCode.MISMATCH, text=text, measured=_number(similarity), limit=limit)
+
+
+def _ambiguous(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    margin = measurement.margin
+    if margin is not None and not margin >= limits.margin:
+        other = measurement.others_by_nearness[0].identity
+        asked = measurement.identity
+        nearer = f"{-margin:.4f} nearer to {other} than to {asked}"
+        text = nearer if margin < 0 else f"only {margin:.4f} nearer to {asked} than to {other}"
+        yield Reason(code=ReasonCode.AMBIGUOUS, text=text, measured=_number(margin), limit=limits.margin)

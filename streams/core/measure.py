@@ -38,7 +38,7 @@ def measure(
         subject: The sample.
         sighting: What the detector found.
         near: What the gallery holds near the largest face; empty where there is none.
-        enrolled: The target, where it is enrolled, and every identity that ``near`` names.
+        enrolled: The target and every identity that ``near`` names, where they are enrolled still.
         space: Fingerprint of the embedding space.
         gallery_version: Version of the gallery that ``near`` was searched in.
     """
@@ -51,7 +51,7 @@ def measure(
         NearOther(
             identity=one.identity,
             similarity=one.similarity,
-            resembles_target=similarity(enrolled[one.identity].centroid, target.centroid) if target else None,
+            resembles_target=_resemblance(enrolled.get(one.identity), target),
             protected=one.protected,
         )
         for one in near.identities
@@ -73,3 +73,7 @@ def measure(
         "nearest": nearest,
     }
     return measurement.model_copy(update=update)
+
+
+def _resemblance(one: Identity | None, target: Identity | None) -> float | None:
+    return similarity(one.centroid, target.centroid) if one and target else None

@@ -2,6 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict
 
+from streams.core.similarity import DECIMALS
 from streams.events import NearReference, Similarity
 
 
@@ -13,9 +14,9 @@ class NearOther(BaseModel):
     identity: str
     similarity: Similarity
     """Of the sample to this identity's centroid."""
-    resembles_target: Similarity | None
+    resembles_target: Similarity | None = None
     """Of this identity's centroid to the target's; None where the target is not enrolled."""
-    protected: bool
+    protected: bool = False
 
 
 class Measurement(BaseModel):
@@ -32,7 +33,7 @@ class Measurement(BaseModel):
     """Enrolled references of the target; 0 = not enrolled."""
     protected: bool = False
     """The target is enrolled only so that nobody generates it."""
-    faces: int | None
+    faces: int | None = None
     """Faces found; None = there is no image."""
     face_box: tuple[float, float, float, float] | None = None
     face_side: float | None = None
@@ -42,13 +43,18 @@ class Measurement(BaseModel):
     similarity: Similarity | None = None
     """To the target's centroid."""
     others: tuple[NearOther, ...] = ()
-    """Nearest first."""
+    """Identities near the sample, without the target."""
     nearest: tuple[NearReference, ...] = ()
     """Nearest first, of anybody."""
+
+    @property
+    def others_by_nearness(self) -> tuple[NearOther, ...]:
+        """The others, nearest first, on ties by name: the order in which they were found does not matter."""
+        return tuple(sorted(self.others, key=lambda other: (-other.similarity, other.identity)))
 
     @property
     def margin(self) -> float | None:
         """Similarity to the target less that to the nearest other identity."""
         if self.similarity is None or not self.others:
             return None
-        return round(self.similarity - self.others[0].similarity, 4)
+        return round(self.similarity - self.others_by_nearness[0].similarity, DECIMALS)

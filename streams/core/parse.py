@@ -1,13 +1,16 @@
 """From the bytes of a message to a body, or to the reason why it is none."""
 
+import base64
+import binascii
+import json
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
 
 from streams.core.records import Message
-from streams.events import TYPES, Body, DeadReason
+from streams.events import TYPES, Body, DeadReason, ImageRef
 
 B = TypeVar("B", bound=Body)
 
@@ -40,3 +43,32 @@ def parse(message: Message, body: type[B]) -> B | Refused:
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors())
         return Refused(DeadReason.SCHEMA_INVALID, "; ".join(faults))
+
+
+@dataclass(frozen=True)
+class CarriedImage:
+    """An image inside a JSON object that is not a body."""
+
+    content: dict[str, Any]
+    encoded: bytes
+
+    def pointing_at(self, image: ImageRef) -> bytes:
+        """Return the object with a pointer in the image's place."""
+        rest = {name: value for name, value in self.content.items() if name != "inline_image"}
+        return json.dumps({**rest, "image": image.model_dump()}).encode()
+
+
+def carried_image(value: bytes | None) -> CarriedImage | None:
+    """Return the inline image of a value that may be anything; text that is not base64 counts as the bytes it has."""
+    try:
+        content = from_json(value or b"")
+    except ValueError:
+        return None
+    inline = content.get("inline_image") if isinstance(content, dict) else None
+    if not isinstance(inline, str) or not inline:
+        return None
+    try:
+        encoded = base64.b64decode(inline)
+    except (binascii.Error, ValueError):
+        encoded = b""
+    return CarriedImage(content, encoded or inline.encode())

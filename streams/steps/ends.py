@@ -32,7 +32,7 @@ def refused(message: Message, refused: Refused) -> Burial:
 async def bury(burials: Sequence[Burial], stage: str, services: Services) -> list[Outcome]:
     """Give every burial a row, so that the balance counts it, and return the dead letters."""
     now = services.now()
-    groups = [[Registration(burial.sample_id, "message", burial.message.value or b"", now)] for burial in burials]
+    groups = [[Registration(burial.sample_id, "message", burial.kept or b"", now)] for burial in burials]
     if groups:
         await services.ledger.register(groups)
     return [deadletter.outcome(burial, stage=stage, version=_VERSION, now=now) for burial in burials]

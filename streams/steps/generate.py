@@ -11,7 +11,7 @@ from streams.core.deadletter import Burial
 from streams.core.decide import decide, may_generate
 from streams.core.gallery import Identity
 from streams.core.ids import message_id
-from streams.core.ledger import Outcome, Registered, Registration, State
+from streams.core.ledger import Outcome, Registered, Registration, State, asked_for
 from streams.core.measure import unmade
 from streams.core.parse import Refused, parse
 from streams.core.records import Message, Record
@@ -28,6 +28,9 @@ from streams.events import (
 )
 from streams.ports import Prompt, Services
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+
+#: So many images are made, stored and pinned before the next ones: a crash repeats no more than these.
+MADE_TOGETHER = 32
 
 
 @dataclass(frozen=True)
@@ -60,43 +63,56 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     }
     versions = await _model_versions({r.model for _, r in requests if r.identity in allowed}, services)
 
-    held, conflicts = await _register_requests(requests, versions, allowed, services)
-    burials += conflicts
+    held, conflicts = await _register_requests(requests, versions, services)
     conflicting = {burial.message for burial in conflicts}
+    agreed = [(message, request) for message, request in requests if message not in conflicting]
 
-    orders: list[_Order] = []
-    forbidden: list[tuple[Subject, Message]] = []
-    for message, request in requests:
-        if message in conflicting:
-            continue
-        for index in range(request.count):
-            subject = _pinned(asked(request, index), held)
-            row = held[subject.sample_id]
-            if row.state is not State.IN_FLIGHT:
-                continue
-            if request.identity not in allowed:
-                forbidden.append((subject, message))
-            elif subject.model_version is None:
-                detail = f"no generator {request.model} is served"
-                burials.append(Burial(subject.sample_id, message, DeadReason.GENERATOR_REJECTED, detail))
-            else:
-                conditioning = enrolled[request.identity].conditioning.get(request.model, ())
-                prompt = Prompt(subject.seed or 0, tuple(conditioning), request.strength)
-                orders.append(_Order(subject, message, prompt))
+    orders = _open_orders(agreed, held, versions, enrolled)
+    forbidden = [order for order in orders if order.subject.identity not in allowed]
+    unserved = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is None]
+    makeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is not None]
+    burials += [*conflicts, *map(_no_generator, unserved)]
 
-    images, rejected = await _make([order for order in orders if order.subject.image is None], services)
+    images, rejected = await _make([order for order in makeable if order.subject.image is None], services)
     burials += rejected
     ended = await _unmade_verdicts(forbidden, enrolled, consent, services) + await bury(burials, "generate", services)
-    decided = await services.ledger.decide(once(ended))
-    known = await unpublished(
-        {s.sample_id for m, r in requests if m not in conflicting for s in _subjects(r)}, services
-    )
-    samples = [_sample_record(order, images, held) for order in orders if _image_of(order, images)]
+    decided = await services.ledger.decide(once(ended)) if ended else []
+    known = await unpublished({subject.sample_id for _, request in agreed for subject in _subjects(request)}, services)
+    samples = [_sample_record(order, images, held) for order in makeable if _image_of(order, images)]
     return effects([*decided, *known], samples)
 
 
 def _subjects(request: GenerationRequested) -> list[Subject]:
     return [asked(request, index) for index in range(request.count)]
+
+
+def _open_orders(
+    requests: Sequence[tuple[Message, GenerationRequested]],
+    held: Mapping[str, Registered],
+    versions: Mapping[str, str],
+    enrolled: Mapping[str, Identity],
+) -> list[_Order]:
+    """Return each sample that has no end yet, once, however many messages of the batch ask for it."""
+    orders: dict[str, _Order] = {}
+    for message, request in requests:
+        target = enrolled.get(request.identity)
+        conditioning = tuple(target.conditioning.get(request.model, ())) if target else ()
+        for subject in _subjects(request):
+            row = held[subject.sample_id]
+            if row.state is not State.IN_FLIGHT or subject.sample_id in orders:
+                continue
+            pinned = row.registration
+            # No version is pinned where none could be when the request first came; what can be made now, is made.
+            version = pinned.model_version or versions.get(request.model)
+            subject = replace(subject, model_version=version, image=pinned.image)
+            prompt = Prompt(subject.seed or 0, conditioning, request.strength)
+            orders[subject.sample_id] = _Order(subject, message, prompt)
+    return list(orders.values())
+
+
+def _no_generator(order: _Order) -> Burial:
+    detail = f"no generator {order.subject.model} is served"
+    return Burial(order.subject.sample_id, order.message, DeadReason.GENERATOR_REJECTED, detail)
 
 
 async def _model_versions(models: Iterable[str], services: Services) -> dict[str, str]:
@@ -113,15 +129,13 @@ async def _model_versions(models: Iterable[str], services: Services) -> dict[str
 async def _register_requests(
     requests: Sequence[tuple[Message, GenerationRequested]],
     versions: Mapping[str, str],
-    allowed: set[str],
     services: Services,
 ) -> tuple[dict[str, Registered], list[Burial]]:
     """Register every sample of every request before anything is made; seed and model version are pinned here."""
     now = services.now()
     groups = []
     for _, request in requests:
-        payload = to_json(request)
-        pinned = versions.get(request.model) if request.identity in allowed else None
+        payload = asked_for(request)
         groups.append(
             [
                 Registration(
@@ -131,7 +145,7 @@ async def _register_requests(
                     at=now,
                     identity=request.identity,
                     model=request.model,
-                    model_version=pinned,
+                    model_version=versions.get(request.model),
                     seed=subject.seed,
                 )
                 for subject in _subjects(request)
@@ -151,11 +165,6 @@ async def _register_requests(
     return held, conflicts
 
 
-def _pinned(subject: Subject, held: Mapping[str, Registered]) -> Subject:
-    registration = held[subject.sample_id].registration
-    return replace(subject, model_version=registration.model_version, image=registration.image)
-
-
 async def _make(orders: Sequence[_Order], services: Services) -> tuple[dict[str, ImageRef], list[Burial]]:
     """Have the images made, model by model; return the pinned image of each sample, and what was refused."""
     by_model: dict[tuple[str, str], list[_Order]] = defaultdict(list)
@@ -163,26 +172,36 @@ async def _make(orders: Sequence[_Order], services: Services) -> tuple[dict[str,
         by_model[order.subject.model, order.subject.model_version or ""].append(order)
     images: dict[str, ImageRef] = {}
     rejected: list[Burial] = []
-    for (model, version), group in by_model.items():
-        try:
-            pixels = await services.generator.generate(model, version, [order.prompt for order in group])
-        except GeneratorRejected as error:
-            if len(group) == 1:
-                burial = Burial(group[0].subject.sample_id, group[0].message, DeadReason.GENERATOR_REJECTED, str(error))
-                rejected.append(burial)
-                continue
-            for order in group:  # one of them is refused: the others must not pay for it
-                made_alone, rejected_alone = await _make([order], services)
-                images |= made_alone
-                rejected += rejected_alone
-            continue
-        for order, picture in zip(group, pixels, strict=True):
-            images[order.subject.sample_id] = await services.images.put_pixels(picture)
-    return (await services.ledger.pin_images(images) if images else {}), rejected
+    for group in by_model.values():
+        for start in range(0, len(group), MADE_TOGETHER):
+            made, refused_here = await _make_together(group[start : start + MADE_TOGETHER], services)
+            images |= made
+            rejected += refused_here
+    return images, rejected
+
+
+async def _make_together(group: Sequence[_Order], services: Services) -> tuple[dict[str, ImageRef], list[Burial]]:
+    """Make images with one model. Where one of the group is refused, each is asked for alone: no other pays for it."""
+    first = group[0]
+    try:
+        pixels = await services.generator.generate(
+            first.subject.model, first.subject.model_version or "", [order.prompt for order in group]
+        )
+    except GeneratorRejected as error:
+        if len(group) == 1:
+            burial = Burial(first.subject.sample_id, first.message, DeadReason.GENERATOR_REJECTED, str(error))
+            return {}, [burial]
+        alone = [await _make_together([order], services) for order in group]
+        return {key: ref for made, _ in alone for key, ref in made.items()}, [b for _, buried in alone for b in buried]
+    images = {
+        order.subject.sample_id: await services.images.put_pixels(picture)
+        for order, picture in zip(group, pixels, strict=True)
+    }
+    return await services.ledger.pin_images(images), []
 
 
 async def _unmade_verdicts(
-    forbidden: Sequence[tuple[Subject, Message]],
+    forbidden: Sequence[_Order],
     enrolled: Mapping[str, Identity],
     consent: Mapping[str, Consent],
     services: Services,
@@ -192,13 +211,15 @@ async def _unmade_verdicts(
         return []
     gallery_version = await services.gallery.version()
     space = services.examiner.space.fingerprint
+    now = services.now()
     outcomes = []
-    for subject, message in forbidden:
+    for order in forbidden:
+        subject = order.subject
         target = enrolled.get(subject.identity)
         measurement = unmade(subject, target, space=space, gallery_version=gallery_version)
         judgement = decide(measurement, services.policy, consent[subject.identity])
-        judged = verdict.verdict(subject, measurement, judgement, services.policy, now=services.now())
-        outcomes.append(verdict.outcome(judged, measurement, trace_of(message.headers)))
+        judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now)
+        outcomes.append(verdict.outcome(judged, measurement, trace_of(order.message.headers)))
     return outcomes
 
 

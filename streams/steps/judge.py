@@ -7,18 +7,16 @@ from dataclasses import dataclass, replace
 from streams import topics
 from streams.core import verdict
 from streams.core.deadletter import Burial
-from streams.core.decide import decide
 from streams.core.faces import Examined, Sighting, Undecodable
-from streams.core.gallery import Neighbourhood
 from streams.core.ids import generated_sample_id, message_id
-from streams.core.ledger import Outcome, Registered, Registration, State
-from streams.core.measure import measure
-from streams.core.parse import Refused, parse
+from streams.core.ledger import Registered, Registration, State
+from streams.core.parse import Refused, carried_image, parse
 from streams.core.records import Message
 from streams.core.subject import Subject, made, trained
 from streams.errors import ExaminerDied, ImageAltered, ImageMissing
 from streams.events import DeadReason, ImageRef, SampleGenerated, TrainingSamplePublished, to_json, trace_of
 from streams.ports import Services
+from streams.steps.appraise import appraise
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
 
 #: From this attempt on a sample is examined alone, in a child process.
@@ -35,6 +33,16 @@ class _Candidate:
     message: Message
     payload: bytes
     image: ImageRef
+    kept: bytes | None
+    """Stands for the message's value in a dead letter where that holds an image; None = the value itself."""
+
+    def burial(self, reason: DeadReason, detail: str) -> Burial:
+        return Burial(self.subject.sample_id, self.message, reason, detail, value=self.kept)
+
+    def burial_of_message(self, reason: DeadReason, detail: str) -> Burial:
+        """Bury the message alone: the sample that it names is another one's."""
+        key = message_id(self.message.topic, self.message.partition, self.message.offset)
+        return Burial(key, self.message, reason, detail, value=self.kept)
 
 
 async def judge(messages: Sequence[Message], services: Services) -> Effects:
@@ -44,11 +52,10 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
     burials += conflicts
     conflicting = {burial.message for burial in conflicts}
     known = {c.subject.sample_id for c in candidates if c.message not in conflicting}
-    open_ = {
-        c.subject.sample_id: c
-        for c in candidates
-        if c.message not in conflicting and held[c.subject.sample_id].state is State.IN_FLIGHT
-    }
+    open_: dict[str, _Candidate] = {}
+    for c in candidates:
+        if c.message not in conflicting and held[c.subject.sample_id].state is State.IN_FLIGHT:
+            open_.setdefault(c.subject.sample_id, c)
     attempts = await services.ledger.attempt(list(open_)) if open_ else {}
 
     encoded, lost = await _fetch(open_, services)
@@ -60,16 +67,23 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
     sightings: dict[str, Sighting] = {}
     for sample_id, seen in examined.items():
         if isinstance(seen, Undecodable):
-            burials.append(Burial(sample_id, open_[sample_id].message, seen.reason, seen.detail))
+            burials.append(open_[sample_id].burial(seen.reason, seen.detail))
         else:
             sightings[sample_id] = seen
 
-    judged = await _judge_sightings(sightings, open_, examine_ms, services)
+    subjects = {key: candidate.subject for key, candidate in open_.items()}
+    appraised = await appraise(subjects, sightings, services, examine_ms=examine_ms)
+    judged = [
+        verdict.outcome(one, measurement, trace_of(open_[one.sample_id].message.headers))
+        for one, measurement in appraised
+    ]
     buried = await bury([replace(b, attempts=attempts.get(b.sample_id, 0)) for b in burials], "judge", services)
-    decided = await services.ledger.decide(once([*judged, *buried]))
+    # What is decided is never examined again, so its embedding must be stored before.
     embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
     if embeddings:
         await services.gallery.remember(embeddings)
+    ended = once([*judged, *buried])
+    decided = await services.ledger.decide(ended) if ended else []
     return effects([*decided, *await unpublished(known, services)], [])
 
 
@@ -84,18 +98,28 @@ async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[li
         else:
             body = parse(message, SampleGenerated)
         if isinstance(body, Refused):
-            burials.append(refused(message, body))
+            burials.append(await _refused(message, body, services))
             continue
         image = body.image or await services.images.put(body.inline_bytes())
         payload = to_json(body.model_copy(update={"image": image, "inline_image": None}))
         subject = trained(body, image) if isinstance(body, TrainingSamplePublished) else made(body, image)
+        candidate = _Candidate(subject, message, payload, image, payload if body.inline_image else None)
         if isinstance(body, SampleGenerated) and body.sample_id != _derived_id(body):
             detail = "sample_id is not the one that source, request_id and index give"
-            key = message_id(message.topic, message.partition, message.offset)
-            burials.append(Burial(key, message, DeadReason.SCHEMA_INVALID, detail, value=payload))
-            continue
-        candidates.append(_Candidate(subject, message, payload, image))
+            burials.append(candidate.burial_of_message(DeadReason.SCHEMA_INVALID, detail))
+        else:
+            candidates.append(candidate)
     return candidates, burials
+
+
+async def _refused(message: Message, why: Refused, services: Services) -> Burial:
+    """Bury a message that is no sample. An image in it goes to the store all the same, so that it can be erased."""
+    burial = refused(message, why)
+    carried = carried_image(message.value)
+    if carried is None:
+        return burial
+    image = await services.images.put(carried.encoded)
+    return replace(burial, value=carried.pointing_at(image))
 
 
 def _derived_id(sample: SampleGenerated) -> str:
@@ -135,10 +159,8 @@ async def _register_samples(
         subject, row = candidate.subject, held[candidate.subject.sample_id].registration
         image = row.image or pinned.get(subject.sample_id)
         if (row.identity, row.model, image) != (subject.identity, subject.model, candidate.image):
-            message = candidate.message
-            key = message_id(message.topic, message.partition, message.offset)
             detail = f"sample {subject.sample_id} is known with another identity, model or image"
-            conflicts.append(Burial(key, message, DeadReason.REQUEST_CONFLICT, detail, value=candidate.payload))
+            conflicts.append(candidate.burial_of_message(DeadReason.REQUEST_CONFLICT, detail))
     return held, conflicts
 
 
@@ -150,9 +172,9 @@ async def _fetch(candidates: Mapping[str, _Candidate], services: Services) -> tu
         try:
             encoded[sample_id] = await services.images.get(candidate.image)
         except ImageMissing as error:
-            burials.append(Burial(sample_id, candidate.message, DeadReason.IMAGE_MISSING, str(error)))
+            burials.append(candidate.burial(DeadReason.IMAGE_MISSING, str(error)))
         except ImageAltered as error:
-            burials.append(Burial(sample_id, candidate.message, DeadReason.IMAGE_ALTERED, str(error)))
+            burials.append(candidate.burial(DeadReason.IMAGE_ALTERED, str(error)))
     return encoded, burials
 
 
@@ -171,7 +193,7 @@ async def _examine(
     seen = await services.examiner.examine([encoded[key] for key in together]) if together else []
     examined: dict[str, Examined] = dict(zip(together, seen, strict=True))
     burials: list[Burial] = []
-    for key in encoded.keys() - examined.keys():
+    for key in [key for key in encoded if key not in examined]:
         deaths = 0
         while key not in examined and deaths < CRASH_LOOP_DEATHS:
             try:
@@ -180,46 +202,5 @@ async def _examine(
                 deaths = await services.ledger.child_death(key)
                 detail = f"{deaths} processes died of it: {error}"
         if key not in examined:
-            burials.append(Burial(key, candidates[key].message, DeadReason.CRASH_LOOP, detail))
+            burials.append(candidates[key].burial(DeadReason.CRASH_LOOP, detail))
     return examined, burials
-
-
-async def _judge_sightings(
-    sightings: Mapping[str, Sighting],
-    candidates: Mapping[str, _Candidate],
-    examine_ms: float,
-    services: Services,
-) -> list[Outcome]:
-    """Search the gallery with every face in one batch, and decide."""
-    if not sightings:
-        return []
-    started = time.perf_counter()
-    gallery_version = await services.gallery.version()
-    with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
-    found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
-    near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}
-    names = {candidates[key].subject.identity for key in sightings}
-    names |= {one.identity for hood in found for one in hood.identities}
-    enrolled = await services.gallery.identities(sorted(names))
-    now = services.now()
-    consent = await services.consent.states(sorted(names), now)
-    search_ms = round((time.perf_counter() - started) * 1000 / len(sightings), 2)
-
-    outcomes = []
-    for key, sighting in sightings.items():
-        candidate = candidates[key]
-        measurement = measure(
-            candidate.subject,
-            sighting,
-            near.get(key, Neighbourhood((), ())),
-            enrolled,
-            space=services.examiner.space.fingerprint,
-            gallery_version=gallery_version,
-        )
-        judgement = decide(measurement, services.policy, consent[candidate.subject.identity])
-        timings = {"examine": examine_ms, "search": search_ms}
-        judged = verdict.verdict(
-            candidate.subject, measurement, judgement, services.policy, now=now, timings_ms=timings
-        )
-        outcomes.append(verdict.outcome(judged, measurement, trace_of(candidate.message.headers)))
-    return outcomes

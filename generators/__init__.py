@@ -1,0 +1,1 @@
+"""Models that make faces: what is behind Triton."""

@@ -1,0 +1,47 @@
+"""Anchors in a Gaussian latent space, and how to wander away from them. One home for every generator with such a space.
+
+Noise comes from numpy's PCG64 and not from the network's library: a seed then means the same sample on a CPU and on a
+GPU.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float32]
+
+#: Keeps the stream that draws anchors apart from the one that draws noise. Without it the anchor of seed 7 would be the
+#: very noise of the sample with seed 7, and wandering would only stretch it.
+_ANCHORS = (1,)
+
+
+def anchor(seed: int, size: int) -> tuple[float, ...]:
+    """Draw a fresh anchor z0 ~ N(0, I): the same for the same seed, on any platform.
+
+    >>> len(anchor(3, size=100)), anchor(3, size=2) == anchor(3, size=2)
+    (100, True)
+    """
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_ANCHORS))
+    return tuple(generator.standard_normal(size).astype(np.float32).tolist())
+
+
+def wander(anchors: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:
+    """Return z = z0 * sqrt(1 - s^2) + s * e with e ~ N(0, I) drawn from each seed.
+
+    The weights' squares sum to one: an anchor from N(0, I) wanders within N(0, I), what the network was trained on, at
+    every strength. The anchor's own length is kept on average and not exactly: it drifts to sqrt(d), as
+    ||z0||^2 (1 - s^2) + s^2 d.
+
+    Args:
+        anchors: z0, shape (B, d).
+        seeds: One a sample, 0 and up.
+        strengths: s, shape (B,), in [0, 1]; 0 is the anchor itself, 1 has forgotten it.
+
+    Returns:
+        z, shape (B, d).
+    """
+    size = anchors.shape[1]
+    noise = np.stack([np.random.default_rng(seed).standard_normal(size) for seed in seeds])
+    s = strengths.astype(np.float64)[:, np.newaxis]
+    return np.asarray(anchors * np.sqrt(1 - s**2) + s * noise, dtype=np.float32)

@@ -1,0 +1,193 @@
+"""What every served model does: many requests in, one batch through the network, one answer a request.
+
+The model files of Triton hold a few lines over this. Triton's own module exists only inside its server, so it is
+handed in, and all that decides anything here runs without it.
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from generators import weights
+from streams.errors import BadInput
+from streams.settings import Settings
+
+Images = npt.NDArray[np.uint8]
+"""Shape (B, H, W, 3), RGB."""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One tensor of the serving contract, without the batch dimension; -1 is any size."""
+
+    name: str
+    dtype: str
+    dims: tuple[int, ...]
+
+
+#: The contract of every family: each model's ``config.pbtxt`` and the client are held against it by a test.
+INPUTS = (
+    Tensor("seed", "INT64", (1,)),
+    Tensor("conditioning", "FP32", (-1,)),
+    Tensor("strength", "FP32", (1,)),
+)
+OUTPUTS = (Tensor("image", "UINT8", (-1, -1, 3)),)
+
+#: The parameter of a model's configuration that tells clients how many values its conditioning has.
+LENGTH = "conditioning_length"
+
+#: The largest value of a conditioning, either sign. Far beyond what any family uses, and far from overflow.
+LARGEST = 100.0
+
+
+class Sampler(Protocol):
+    """A family's network, ready to sample."""
+
+    @property
+    def conditioning_length(self) -> int:
+        """Values of one conditioning."""
+
+    def sample(
+        self, seeds: Sequence[int], conditioning: npt.NDArray[np.float32], strength: npt.NDArray[np.float32]
+    ) -> Images:
+        """Make one image a row."""
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """One request: B samples."""
+
+    seed: npt.NDArray[np.int64]
+    """Shape (B, 1)."""
+    conditioning: npt.NDArray[np.float32]
+    """Shape (B, length)."""
+    strength: npt.NDArray[np.float32]
+    """Shape (B, 1)."""
+
+
+@dataclass(frozen=True)
+class Refused:
+    """The answer to a request that asks for what cannot be made."""
+
+    why: str
+
+
+def complaint(asked: Asked, length: int) -> str | None:
+    """Return what is wrong with a request for a model with conditionings of ``length`` values, None if nothing."""
+    if asked.conditioning.shape[-1] != length:
+        return f"expected a conditioning of {length} values, got {asked.conditioning.shape[-1]}"
+    # Written so that NaN fails.
+    if not (np.abs(asked.conditioning) <= LARGEST).all():
+        return f"expected conditioning values within -{LARGEST:g} and {LARGEST:g}, got NaN or beyond"
+    if not ((asked.strength >= 0) & (asked.strength <= 1)).all():
+        return f"expected a strength in [0, 1], got {asked.strength.ravel().tolist()}"
+    if (asked.seed < 0).any():
+        return f"expected a seed of 0 and up, got {int(asked.seed.min())}"
+    return None
+
+
+def answer(sampler: Sampler, requests: Sequence[Asked]) -> list[Images | Refused]:
+    """Answer requests in order with one pass through the network; a refused one does not touch the others."""
+    complaints = [complaint(asked, sampler.conditioning_length) for asked in requests]
+    good = [asked for asked, wrong in zip(requests, complaints, strict=True) if wrong is None]
+    made = iter(_sample(sampler, good) if good else [])
+    return [next(made) if wrong is None else Refused(wrong) for wrong in complaints]
+
+
+def _sample(sampler: Sampler, requests: Sequence[Asked]) -> list[Images]:
+    images = sampler.sample(
+        np.concatenate([asked.seed for asked in requests]).ravel().tolist(),
+        np.concatenate([asked.conditioning for asked in requests]),
+        np.concatenate([asked.strength for asked in requests]).ravel(),
+    )
+    ends = np.cumsum([len(asked.seed) for asked in requests])
+    return np.split(images, ends[:-1])
+
+
+def device_of(kind: str, device_id: str) -> str:
+    """Return torch's name of the device on which Triton placed an instance.
+
+    >>> device_of("GPU", "1"), device_of("CPU", "0")
+    ('cuda:1', 'cpu')
+    """
+    return f"cuda:{device_id}" if kind.endswith("GPU") else "cpu"
+
+
+def load(arguments: dict[str, str]) -> Sampler:
+    """Load the family that a model's configuration names, on its instance's device, and run it once.
+
+    Args:
+        arguments: What Triton gives to ``initialize``.
+
+    Raises:
+        BadInput: If the configuration names no family that is known, or another conditioning length than it has.
+        WeightsUnusable: If the weights are not in the cache, or are other ones. A server downloads nothing.
+    """
+    import torch
+
+    threads = os.environ.get("OMP_NUM_THREADS", "")
+    if threads.isdecimal():
+        torch.set_num_threads(int(threads))
+    config = json.loads(arguments["model_config"])
+    family = _family(config)
+    device = device_of(arguments["model_instance_kind"], arguments["model_instance_device_id"])
+    sampler = FAMILIES[family](Settings().cache_dir, device)
+    if (told := _parameter(config, LENGTH)) != str(sampler.conditioning_length):
+        raise BadInput(
+            f"expected the parameter `{LENGTH}` in config.pbtxt to be {sampler.conditioning_length}, got {told!r}"
+        )
+    # The first pass is the slow one: it must not be somebody's request.
+    nothing = np.zeros((1, sampler.conditioning_length), dtype=np.float32)
+    sampler.sample([0], nothing, np.zeros(1, dtype=np.float32))
+    return sampler
+
+
+def _family(config: dict[str, Any]) -> str:
+    family = _parameter(config, "family")
+    if family not in FAMILIES:
+        raise BadInput(
+            f"expected the parameter `family` in config.pbtxt to be one of {', '.join(FAMILIES)}, got {family!r}"
+        )
+    return family
+
+
+def _parameter(config: dict[str, Any], name: str) -> str:
+    return str(config.get("parameters", {}).get(name, {}).get("string_value", ""))
+
+
+def _digiface_dcgan(cache_dir: Path, device: str) -> Sampler:
+    from generators import digiface_dcgan
+
+    return digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, cache_dir), device)
+
+
+#: The parameter ``family`` of a model's configuration -> how to load it.
+FAMILIES = {"digiface_dcgan": _digiface_dcgan}
+
+
+def respond(triton: Any, sampler: Sampler, requests: Sequence[Any]) -> list[Any]:
+    """Turn Triton's requests into one call of ``answer`` and its answers into Triton's responses.
+
+    Args:
+        triton: The module ``triton_python_backend_utils``.
+        sampler: What ``load`` returned.
+        requests: What Triton gives to ``execute``.
+    """
+    return [_response(triton, made) for made in answer(sampler, [_asked(triton, request) for request in requests])]
+
+
+def _asked(triton: Any, request: Any) -> Asked:
+    return Asked(*(triton.get_input_tensor_by_name(request, tensor.name).as_numpy() for tensor in INPUTS))
+
+
+def _response(triton: Any, made: Images | Refused) -> Any:
+    if isinstance(made, Refused):
+        error = triton.TritonError(made.why, triton.TritonError.INVALID_ARG)
+        return triton.InferenceResponse(error=error)
+    return triton.InferenceResponse([triton.Tensor(OUTPUTS[0].name, made)])

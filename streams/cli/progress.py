@@ -1,0 +1,52 @@
+"""Progress for people: a line a part while the parts start."""
+
+from types import TracebackType
+
+from rich.live import Live
+from rich.table import Table
+
+from streams.cli.output import console
+from streams.embedded.parts import Progress
+
+_MARKS = {"downloading": "[cyan]⭳[/]", "starting": "[yellow]…[/]", "ready": "[green]✓[/]"}
+
+
+class PartsDisplay:
+    """A live table on a terminal, plain lines elsewhere."""
+
+    def __init__(self) -> None:
+        """Nothing is shown before it is entered."""
+        self._latest: dict[str, Progress] = {}
+        self._live = Live(console=console, refresh_per_second=8, transient=False)
+
+    def __enter__(self) -> "PartsDisplay":
+        """Show the table."""
+        if console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        """Leave the last state on the screen."""
+        if console.is_terminal:
+            self._live.stop()
+
+    def tell(self, progress: Progress) -> None:
+        """Show one step; may be called from any thread."""
+        before = self._latest.get(progress.part)
+        self._latest[progress.part] = progress
+        if console.is_terminal:
+            self._live.update(self._table())
+        elif before is None or before.phase != progress.phase:
+            console.print(
+                f"{progress.seconds:6.1f} s  {progress.part}: {progress.phase}: {progress.detail}", highlight=False
+            )
+
+    def _table(self) -> Table:
+        table = Table.grid(padding=(0, 2))
+        for progress in self._latest.values():
+            table.add_row(
+                _MARKS[progress.phase], progress.part, progress.phase, progress.detail, f"{progress.seconds:.1f} s"
+            )
+        return table

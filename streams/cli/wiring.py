@@ -1,0 +1,123 @@
+"""The composition root: from settings to services."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from streams.adapters.consent import SqlConsentRegister
+from streams.adapters.database import Database
+from streams.adapters.face_engine import FaceEngine
+from streams.adapters.faces import TorchExaminer
+from streams.adapters.images import ImageStore
+from streams.adapters.ledger import SqlLedger
+from streams.adapters.lone_examiner import LoneExaminer
+from streams.adapters.milvus import MilvusGallery
+from streams.adapters.triton import TritonGenerator
+from streams.cli.output import console
+from streams.core.policy import Policy, parse
+from streams.embedded import state
+from streams.errors import BadInput
+from streams.ports import Services
+from streams.settings import Settings
+from streams.shipped import shipped
+
+T = TypeVar("T")
+
+
+class Patiently(Protocol):
+    """Runs work, and may run it again while a part is down."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what the work returns."""
+
+
+def addressed(settings: Settings) -> Settings:
+    """Return settings in which every address is set: what is missing is that of the running embedded parts.
+
+    Raises:
+        BadInput: If an address is missing and nothing runs.
+    """
+    running = state.read(settings.data_dir)
+    filled = running.fill(settings) if running else settings
+    missing = [name for name in ("kafka", "triton", "milvus", "ledger", "images") if getattr(filled, name) is None]
+    if missing:
+        names = ", ".join(f"LIKENESS_{name.upper()}" for name in missing)
+        raise BadInput(f"nothing runs that uses {settings.data_dir}: start it with `likeness up`, or set {names}")
+    return filled
+
+
+def load_policy(name: str) -> Policy:
+    """Return a shipped policy by name, or one from a TOML file.
+
+    Raises:
+        BadInput: If there is no such policy, or it is none.
+    """
+    path = shipped("policies") / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
+        raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
+    return parse(path.read_text(encoding="utf-8"), str(path))
+
+
+async def at_once(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work`` once: what does not answer is an error. A worker waits instead."""
+    return await work()
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, examiner: TorchExaminer, *, create_gallery: bool = False, patiently: Patiently = at_once
+) -> AsyncIterator[Services]:
+    """Open everything that the steps use; close it at the end.
+
+    Args:
+        settings: With every address set.
+        examiner: Opened where images are to be examined; only its space is used where not.
+        create_gallery: Whether a gallery may be made in this embedding space beside one in another space.
+        patiently: Runs what needs a part that may be down.
+    """
+    async with AsyncExitStack() as stack:
+        database = Database(settings.ledger or "")
+        await patiently(database.open)
+        stack.push_async_callback(database.close)
+        lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space)
+        stack.push_async_callback(lone_examiner.close)
+        generator = TritonGenerator(settings.triton or "", timeout_seconds=settings.call_timeout_seconds)
+        await generator.open()
+        stack.push_async_callback(generator.close)
+        gallery = MilvusGallery(
+            settings.milvus or "",
+            settings.milvus_token.get_secret_value(),
+            examiner.space,
+            timeout_seconds=settings.call_timeout_seconds,
+        )
+        stack.push_async_callback(gallery.close)
+        await patiently(partial(gallery.open, create=create_gallery))
+        yield Services(
+            generator=generator,
+            examiner=examiner,
+            lone_examiner=lone_examiner,
+            gallery=gallery,
+            images=ImageStore(settings.images or ""),
+            ledger=SqlLedger(database),
+            consent=SqlConsentRegister(database),
+            policy=load_policy(settings.policy),
+            now=partial(datetime.now, UTC),
+        )
+
+
+@asynccontextmanager
+async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
+    """Open everything, with the networks loaded, for a command that looks at images."""
+    examiner = TorchExaminer(settings, report=console.print)
+    await examiner.open()
+    try:
+        async with open_services(settings, examiner, create_gallery=create_gallery) as services:
+            yield services
+    finally:
+        await examiner.close()

@@ -1,0 +1,92 @@
+"""Ask a Kafka cluster for its metadata, and create our topics on it."""
+
+import asyncio
+from collections.abc import Sequence
+
+from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
+
+from streams.embedded.loopback import connects
+from streams.errors import BadInput, DependencyUnavailable
+from streams.topics import ALL, Topic
+
+_PAUSE = 0.05
+
+
+async def answers(bootstrap: str, timeout_seconds: float = 10.0) -> None:
+    """Return when a broker answers a metadata request. Raises DependencyUnavailable."""
+    # A connection that is refused is cheap to notice, and aiokafka would log each as an error.
+    await connects("kafka", bootstrap.split(",")[0], timeout_seconds)
+    await _asked(bootstrap, timeout_seconds)
+
+
+async def create(
+    bootstrap: str, topics: Sequence[Topic] = ALL, *, replicas: int = 1, timeout_seconds: float = 30.0
+) -> list[str]:
+    """Create those of the topics that are missing, and wait until each partition has a leader.
+
+    Returns:
+        The names of those that were created.
+
+    Raises:
+        BadInput: A topic is there with another number of partitions.
+        DependencyUnavailable: Kafka does not answer, or refuses.
+    """
+    found = await _asked(bootstrap, timeout_seconds)
+    for topic in topics:
+        if topic.name in found and found[topic.name] != topic.partitions:
+            raise BadInput(
+                f"topic {topic.name} has {found[topic.name]} partitions, expected {topic.partitions}:"
+                " a sample would leave its partition; delete the topic, or start with --fresh"
+            )
+    absent = [topic for topic in topics if topic.name not in found]
+    if absent:
+        await _create(bootstrap, absent, replicas, timeout_seconds)
+    return [topic.name for topic in absent]
+
+
+async def _create(bootstrap: str, topics: Sequence[Topic], replicas: int, timeout_seconds: float) -> None:
+    new = [
+        NewTopic(topic.name, topic.partitions, replicas, topic_configs={"retention.ms": str(topic.retention_ms)})
+        for topic in topics
+    ]
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await admin.start()
+            response = await admin.create_topics(new, timeout_ms=int(timeout_seconds * 1000))
+            for name, code, *message in response.topic_errors:
+                if code not in (0, TopicAlreadyExistsError.errno):
+                    raise DependencyUnavailable("kafka", f"topic {name}: {for_code(code).__name__} {message}")
+            names = [topic.name for topic in topics]
+            while True:
+                if _led(await admin.describe_topics(names)):
+                    return
+                await asyncio.sleep(_PAUSE)
+    except (KafkaError, OSError) as error:
+        raise DependencyUnavailable("kafka", f"creating topics at {bootstrap}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+async def _asked(bootstrap: str, timeout_seconds: float) -> dict[str, int]:
+    """Return the number of partitions of each topic."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_seconds * 1000))
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            await admin.start()
+            described = await admin.describe_topics()
+            return {topic["topic"]: len(topic["partitions"]) for topic in described}
+    except (KafkaError, OSError) as error:
+        raise DependencyUnavailable("kafka", f"metadata of {bootstrap}: {error!r}") from error
+    finally:
+        await admin.close()
+
+
+def _led(described: Sequence[dict[str, object]]) -> bool:
+    return all(
+        topic["error_code"] == 0
+        and isinstance(topic["partitions"], list)
+        and all(partition["leader"] >= 0 for partition in topic["partitions"])
+        for topic in described
+    )

@@ -1,0 +1,73 @@
+"""The loop around a step: read a batch, run the step, publish and await every delivery, then count it as done.
+
+The order is what keeps the promise that nothing is lost and nothing is judged twice: an event is acknowledged only when
+everything that follows from it is durable, and in the order in which it was read. Whatever is not foreseen ends the
+process: the batch comes again, to this worker or another one.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from functools import partial
+from typing import Any
+
+import faust
+from mode import CrashingSupervisor
+
+from streams.core.records import Message, Record
+from streams.ports import Services
+from streams.runtime.patience import Patience
+from streams.runtime.progress import Progress
+from streams.runtime.roles import Role
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+
+def add_agent(
+    app: faust.App, role: Role, services: Services, settings: Settings, patience: Patience, progress: Progress
+) -> None:
+    """Make the app run the role's step on the role's topics."""
+    raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
+    source = app.topic(*(topic.name for topic in role.sources), **raw)
+
+    async def run(stream: Any) -> None:  # Faust's own type of a stream lacks noack_take
+        async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_seconds):
+            progress.took(len(events))
+            messages = [_message(event) for event in events]
+            try:
+                effects = await patience(partial(role.step, messages, services))
+                await _deliver(app, effects.records)
+                if effects.decided:
+                    await patience(partial(services.ledger.published, effects.decided))
+            except Exception:
+                places = ", ".join(f"{m.topic}[{m.partition}]@{m.offset}" for m in messages)
+                log.exception("%s cannot go on with %s: this process ends, the batch comes again", role.name, places)
+                raise
+            for event in events:
+                await stream.ack(event)
+            progress.acknowledged()
+
+    app.agent(source, name=f"likeness.{role.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(run)
+
+
+def _message(event: Any) -> Message:
+    raw = event.message
+    return Message(raw.topic, raw.partition, raw.offset, raw.key, raw.value, tuple(raw.headers or ()))
+
+
+async def _deliver(app: faust.App, records: Iterable[Record]) -> None:
+    """Send every record and wait until the brokers have them all: a send that is not awaited may be lost."""
+    producer = app.producer
+    deliveries = [
+        await producer.send(
+            record.topic,
+            record.key,
+            record.value,
+            None,
+            record.time.timestamp(),
+            list(record.headers),
+        )
+        for record in records
+    ]
+    await asyncio.gather(*deliveries)

@@ -1,0 +1,81 @@
+"""The Faust app of one role, with every setting that delivery rests on."""
+
+import logging
+
+import faust
+from faust import streams as faust_streams
+from mode import CrashingSupervisor
+
+from streams.errors import Unready
+from streams.ports import Services
+from streams.runtime.agents import add_agent
+from streams.runtime.patience import Patience
+from streams.runtime.progress import Progress
+from streams.runtime.roles import Role
+from streams.settings import Settings
+
+#: The releases whose acknowledgement of offsets was read and tested.
+FAUST_RELEASE = "0.15."
+
+
+def build_app(settings: Settings, services: Services, role: Role, patience: Patience, progress: Progress) -> faust.App:
+    """Return an app that runs the role's agent once it is started."""
+    _refuse_other_faust()
+    session = settings.session_timeout_seconds
+    app = faust.App(
+        role.group(settings.group),
+        broker=f"kafka://{(settings.kafka or '').replace(',', ';')}",
+        processing_guarantee="at_least_once",
+        agent_supervisor=CrashingSupervisor,
+        stream_wait_empty=False,  # safe with noack_take: a batch that is cut off comes again
+        stream_buffer_maxsize=4 * settings.batch_size,
+        stream_processing_timeout=3600.0,
+        stream_publish_on_commit=False,
+        broker_max_poll_records=16 * settings.batch_size,
+        broker_max_poll_interval=1e9,  # a worker that waits for a dependency must stay in its group
+        broker_session_timeout=session,
+        broker_heartbeat_interval=session / 6,
+        broker_rebalance_timeout=2 * session,
+        broker_request_timeout=3 * session,
+        broker_commit_interval=1.0,
+        broker_commit_livelock_soft_timeout=3600.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=5000,
+        producer_acks=-1,
+        producer_request_timeout=120.0,
+        producer_threaded=False,
+        table_standby_replicas=0,
+        store="memory://",
+        topic_allow_declare=False,
+        topic_disable_leader=True,
+        key_serializer="raw",
+        value_serializer="raw",
+        web_enabled=False,
+        debug=False,
+    )
+    add_agent(app, role, services, settings, patience, progress)
+    return app
+
+
+def _refuse_other_faust() -> None:
+    """Refuse a Faust that would lose messages.
+
+    Raises:
+        Unready: If the release is another one, or the compiled stream iterator is missing: the pure Python one
+            acknowledges messages that it skips after a rebalance.
+    """
+    if not faust.__version__.startswith(FAUST_RELEASE):
+        raise Unready(
+            f"expected faust-streaming {FAUST_RELEASE}x, got {faust.__version__}: pip install 'faust-streaming==0.15.3'"
+        )
+    if getattr(faust_streams, "_CStreamIterator", None) is None:
+        raise Unready(
+            "faust-streaming's compiled stream iterator is missing: install its binary wheel"
+            " (pip install --only-binary :all: --force-reinstall faust-streaming==0.15.3) and unset NO_CYTHON"
+        )
+
+
+def quiet_libraries() -> None:
+    """Keep the libraries' chatter out of the log: under an outage it is a hundred lines a second."""
+    for name in ("faust", "mode", "aiokafka"):
+        logging.getLogger(name).setLevel(logging.ERROR)

@@ -1,0 +1,61 @@
+"""Patience: what is down is waited for, in place, with full jitter and a breaker per dependency.
+
+Waiting keeps the partitions and their order; nothing is flagged, dead-lettered or skipped because a part is down.
+"""
+
+import logging
+from collections import defaultdict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
+
+from streams.errors import DependencyUnavailable
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: Seconds: the upper end of the first pause and of the longest one; a pause is drawn between 0 and it.
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
+#: So many failures in a row open a dependency's breaker.
+OPEN_AFTER = 5
+
+
+@dataclass
+class Patience:
+    """Runs work again until its dependencies answer, and knows which of them do not."""
+
+    failures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    """Failures in a row, by dependency."""
+
+    @property
+    def open_breakers(self) -> tuple[str, ...]:
+        """Dependencies that have not answered for a while."""
+        return tuple(sorted(name for name, count in self.failures.items() if count >= OPEN_AFTER))
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Run ``work`` until it is not stopped by an unavailable dependency. Anything else it raises goes on up."""
+        retrying = AsyncRetrying(
+            retry=retry_if_exception_type(DependencyUnavailable),
+            wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
+            before_sleep=self._note,
+        )
+        result: T = await retrying(work)
+        self._recovered()
+        return result
+
+    def _note(self, state: RetryCallState) -> None:
+        error = state.outcome.exception() if state.outcome else None
+        if not isinstance(error, DependencyUnavailable):
+            return
+        self.failures[error.dependency] += 1
+        count = self.failures[error.dependency]
+        if count == 1 or count == OPEN_AFTER or count % 60 == 0:
+            says = "breaker open" if count >= OPEN_AFTER else "trying again"
+            log.warning("%s; %s (failure %d in a row)", error, says, count)
+
+    def _recovered(self) -> None:
+        for name in [name for name, count in self.failures.items() if count]:
+            log.warning("%s answers again after %d failures", name, self.failures.pop(name))

@@ -1,0 +1,104 @@
+"""Keeps worker processes running: one that ends is started again, with a growing pause."""
+
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from streams.embedded.process import Child
+from streams.errors import Unready
+
+log = logging.getLogger(__name__)
+
+#: Seconds: the pause before the first restart, and the longest one.
+FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+#: A worker that lived for so many seconds was well: its next restart is the first again.
+HEALTHY_SECONDS = 60.0
+#: Exit status of a process that must not run as it is set up: starting it again changes nothing.
+SETUP_STATUS = 2
+#: Seconds between looks at the children.
+_LOOK_SECONDS = 0.1
+
+
+@dataclass
+class Slot:
+    """One worker that should always be there."""
+
+    role: str
+    number: int
+    child: Child | None = None
+    restarts: int = 0
+    pause: float = FIRST_PAUSE
+    start_at: float = 0.0
+    started_at: float = field(default=0.0)
+
+    @property
+    def name(self) -> str:
+        """What logs call it."""
+        return f"{self.role}-{self.number}"
+
+
+class Supervisor:
+    """Starts one process a slot and starts it again when it ends; ends them all when asked to."""
+
+    def __init__(
+        self,
+        roles: Sequence[str],
+        *,
+        workers: int,
+        env: Mapping[str, str],
+        log_dir: Path,
+        command: Callable[[str], Sequence[str]] | None = None,
+    ) -> None:
+        """Prepare ``workers`` slots for each role.
+
+        Args:
+            roles: Names of roles.
+            workers: Processes a role.
+            env: The whole environment of every worker.
+            log_dir: Where each worker's log goes.
+            command: From a role to the command that works on it; this very program where None.
+        """
+        self.slots = [Slot(role, number) for role in roles for number in range(1, workers + 1)]
+        self._env, self._log_dir, self._command = env, log_dir, command or _own_command
+
+    async def run(self, stopping: asyncio.Event) -> None:
+        """Supervise until ``stopping`` is set.
+
+        Raises:
+            Unready: If a worker says that it must not run as it is set up.
+        """
+        try:
+            while not stopping.is_set():
+                for slot in self.slots:
+                    self._look(slot, asyncio.get_running_loop().time())
+                await asyncio.sleep(_LOOK_SECONDS)
+        finally:
+            children = [slot.child for slot in self.slots if slot.child is not None]
+            await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children))
+
+    def _look(self, slot: Slot, now: float) -> None:
+        if slot.child is None:
+            if now >= slot.start_at:
+                log_path = self._log_dir / f"worker-{slot.name}.log"
+                slot.child = Child.start(slot.name, self._command(slot.role), self._env, log_path, grace=25.0)
+                slot.started_at = now
+            return
+        status = slot.child.poll()
+        if status is None:
+            return
+        if status == SETUP_STATUS:
+            raise Unready(f"worker {slot.name} cannot run as it is set up:\n{slot.child.log_tail(3)}")
+        if now - slot.started_at > HEALTHY_SECONDS:
+            slot.pause = FIRST_PAUSE
+        log.warning("worker %s ended with status %s; starting it again in %.1f s", slot.name, status, slot.pause)
+        slot.child.stop()
+        slot.child, slot.start_at = None, now + slot.pause
+        slot.restarts += 1
+        slot.pause = min(LONGEST_PAUSE, 2 * slot.pause)
+
+
+def _own_command(role: str) -> Sequence[str]:
+    return [sys.executable, "-m", "streams.cli.main", "worker", "--role", role, "--unsupervised"]

@@ -1,0 +1,61 @@
+"""One worker process: starts the app, stops it on a signal, and lets a crash be seen in the exit status."""
+
+import asyncio
+import logging
+import signal
+from contextlib import suppress
+
+from streams.ports import Services
+from streams.runtime.app import build_app, quiet_libraries
+from streams.runtime.patience import Patience
+from streams.runtime.progress import Progress
+from streams.runtime.ready import wait_for_topics
+from streams.runtime.roles import Role
+from streams.runtime.watchdog import Watchdog
+from streams.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: Seconds that a stop may take; what is cut off then comes again.
+STOP_SECONDS = 20.0
+
+
+async def work(settings: Settings, services: Services, role: Role, patience: Patience) -> None:
+    """Run one role until SIGTERM or SIGINT.
+
+    Raises:
+        Exception: Whatever ended the agent; the process should end with it.
+    """
+    quiet_libraries()
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+
+    progress = Progress()
+    ready = asyncio.create_task(patience(lambda: wait_for_topics(settings.kafka or "", role.sources)))
+    if not await _first(ready, stopping):
+        return
+    app = build_app(settings, services, role, patience, progress)
+    watchdog = Watchdog(settings, role, patience, progress)
+    watchdog.start()
+    await app.start()
+    log.info("%s works for group %s", role.name, role.group(settings.group))
+    stopped = asyncio.create_task(app.wait_until_stopped())
+    await _first(stopped, stopping)
+    with suppress(TimeoutError):
+        await asyncio.wait_for(app.stop(), STOP_SECONDS)
+    if app.crash_reason is not None:
+        raise app.crash_reason
+
+
+async def _first(task: asyncio.Task[None], stopping: asyncio.Event) -> bool:
+    """Wait for the task or for the signal; return whether the task was first. Raises what the task raised."""
+    signalled = asyncio.create_task(stopping.wait())
+    await asyncio.wait({task, signalled}, return_when=asyncio.FIRST_COMPLETED)
+    signalled.cancel()
+    if not task.done():
+        task.cancel()
+        return False
+    task.result()
+    return True

@@ -1,0 +1,54 @@
+"""Search the gallery, measure and decide: the part of judging that any source of images shares."""
+
+import time
+from collections.abc import Mapping
+
+from streams.core import verdict
+from streams.core.decide import decide
+from streams.core.faces import Sighting
+from streams.core.gallery import Neighbourhood
+from streams.core.measure import measure
+from streams.core.measurement import Measurement
+from streams.core.subject import Subject
+from streams.events import SampleJudged
+from streams.ports import Services
+
+
+async def appraise(
+    subjects: Mapping[str, Subject],
+    sightings: Mapping[str, Sighting],
+    services: Services,
+    *,
+    examine_ms: float,
+) -> list[tuple[SampleJudged, Measurement]]:
+    """Return the verdict and the measurement of each sample that was seen; the gallery is searched in one batch.
+
+    Args:
+        subjects: Every sample by id, at least those of ``sightings``.
+        sightings: What was seen in each image, by sample id.
+        services: The gallery, consent and policy to judge by.
+        examine_ms: What one image took to examine, for the verdict's timings.
+    """
+    if not sightings:
+        return []
+    started = time.perf_counter()
+    gallery_version = await services.gallery.version()
+    with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
+    found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
+    near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}
+    names = {subjects[key].identity for key in sightings}
+    consent = await services.consent.states(sorted(names), services.now())
+    names |= {one.identity for hood in found for one in hood.identities}
+    enrolled = await services.gallery.identities(sorted(names))
+    timings = {"examine": examine_ms, "search": round((time.perf_counter() - started) * 1000 / len(sightings), 2)}
+
+    now = services.now()
+    space = services.examiner.space.fingerprint
+    appraised = []
+    for key, sighting in sightings.items():
+        subject, hood = subjects[key], near.get(key, Neighbourhood((), ()))
+        measurement = measure(subject, sighting, hood, enrolled, space=space, gallery_version=gallery_version)
+        judgement = decide(measurement, services.policy, consent[subject.identity])
+        judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now, timings_ms=timings)
+        appraised.append((judged, measurement))
+    return appraised

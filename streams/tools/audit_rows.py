@@ -1,0 +1,140 @@
+"""The ledger's rows, read with the auditor's own SQL and kept as digests."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection, Engine, create_engine, inspect, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+
+from streams.errors import BadInput, DependencyUnavailable, LikenessError
+from streams.tools.audit_records import asked_content, digest, envelope
+
+T = TypeVar("T")
+
+#: Rows that are in memory with their values at one time; what stays of a row is a few digests.
+ROWS_AT_A_TIME = 1000
+
+_EVERY_ROW = text(
+    "SELECT sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at"
+    " FROM sample"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What the ledger says of one sample."""
+
+    sample_id: str
+    state: str
+    content: bytes | None
+    """Digest of the request that the row was registered for; None where no request registered it."""
+    identity: str | None
+    model: str | None
+    image_sha256: str | None
+    topic: str | None = None
+    """Where the record belongs; None while nothing is decided."""
+    value: bytes = b""
+    envelope: bytes = b""
+    time_ms: int = 0
+    published: bool = False
+
+
+async def read_rows(url: str, *, timeout_seconds: float) -> dict[str, Row]:
+    """Return every row by its sample id, as one snapshot.
+
+    Raises:
+        BadInput: If the URL is none, or the database is no ledger.
+        DependencyUnavailable: If the database does not answer in time.
+    """
+    try:
+        async with asyncio.timeout(timeout_seconds):
+            return await _in_own_thread(lambda: _read(url))
+    except TimeoutError as error:
+        detail = f"nothing came from {_shown(url)} for {timeout_seconds:g} s; check LIKENESS_LEDGER and the database"
+        raise DependencyUnavailable("ledger", detail) from error
+
+
+def _read(url: str) -> dict[str, Row]:
+    engine = _engine(url)
+    try:
+        if not inspect(engine).has_table("sample"):
+            raise BadInput(f"{_shown(url)} has no table 'sample', so it is no ledger: check LIKENESS_LEDGER")
+        with engine.connect() as connection:
+            return _rows(connection)
+    except SQLAlchemyError as error:
+        detail = f"{_shown(url)}: {error}; check LIKENESS_LEDGER and the database"
+        raise DependencyUnavailable("ledger", detail) from error
+    finally:
+        engine.dispose()
+
+
+def _engine(url: str) -> Engine:
+    try:
+        parsed = make_url(url)
+        if parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file():
+            # Opening it would create an empty database, and an empty ledger always balances.
+            detail = f"there is no file {parsed.database}; start a worker once, or check LIKENESS_LEDGER"
+            raise DependencyUnavailable("ledger", detail)
+        return create_engine(parsed)
+    except (ArgumentError, NoSuchModuleError) as error:
+        raise BadInput(
+            f"{_shown(url)} is no database URL: {error}; expected such as sqlite:////var/ledger.db"
+        ) from error
+
+
+def _rows(connection: Connection) -> dict[str, Row]:
+    result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(_EVERY_ROW)
+    return {held.sample_id: _row(held) for held in result}
+
+
+def _row(held: Any) -> Row:
+    content = asked_content(bytes(held.payload))
+    asked = (held.sample_id, held.state, content, held.identity, held.model, held.image_sha256)
+    if held.topic is None:
+        return Row(*asked)
+    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(held.headers)]
+    return Row(
+        *asked,
+        topic=held.topic,
+        value=digest(_bytes(held.value)),
+        envelope=envelope(_bytes(held.key), headers),
+        time_ms=held.time // 1000,
+        published=held.published_at is not None,
+    )
+
+
+def _bytes(value: bytes | memoryview | None) -> bytes | None:
+    return None if value is None else bytes(value)
+
+
+def _shown(url: str) -> str:
+    """Return the URL without its password."""
+    try:
+        return make_url(url).render_as_string(hide_password=True)
+    except ArgumentError:
+        return "the ledger's URL"
+
+
+async def _in_own_thread(work: Callable[[], T]) -> T:
+    """Run blocking work in a daemon thread: a database that hangs must not keep the process from ending.
+
+    The loop's executor would be joined at the end of ``asyncio.run``, however long the thread hangs.
+    """
+    future: Future[T] = Future()
+    future.set_running_or_notify_cancel()  # from here on nobody can cancel it: it is set exactly once
+
+    def run() -> None:
+        try:
+            future.set_result(work())
+        except (SQLAlchemyError, LikenessError, ValueError, TypeError, OSError) as error:
+            future.set_exception(error)
+
+    threading.Thread(target=run, name="audit-ledger", daemon=True).start()
+    return await asyncio.wrap_future(future)

@@ -1,0 +1,114 @@
+"""The demonstration: enrol, ask, follow the verdicts, and add up what came of it."""
+
+import asyncio
+import time
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from aiokafka import AIOKafkaConsumer
+
+from streams import topics
+from streams.client import Publisher
+from streams.events import Decision, GenerationRequested, SampleJudged
+from streams.ports import Services
+from streams.tools.demo_requests import MALFORMED, plan
+from streams.tools.synthetic import enrol_synthetic
+
+#: After so many seconds without an end, those that are missing are the audit's business.
+PATIENCE_SECONDS = 90.0
+
+MODEL = "face_gan"
+
+
+@dataclass
+class Followed:
+    """What was seen on the three topics on which a sample ends."""
+
+    verdicts: dict[str, SampleJudged] = field(default_factory=dict)
+    dead: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    """Dead letters' ``likeness.dlq.*`` headers by id."""
+    first_at: float | None = None
+    """When the first verdict came, on the monotonic clock."""
+
+    @property
+    def ended(self) -> int:
+        """Samples and messages that have ended."""
+        return len(self.verdicts) + len(self.dead)
+
+
+@dataclass(frozen=True)
+class StrengthRow:
+    """What became of the samples of one strength."""
+
+    samples: int
+    accepted: int
+    mean_similarity: float | None
+    """None where no face was found in any of them."""
+    reasons: Mapping[str, int]
+
+
+async def prepare(
+    services: Services, count: int, *, identities: int, report: Callable[[str], None]
+) -> list[GenerationRequested]:
+    """Enrol synthetic identities, withdraw the last one's consent, and return the requests to publish."""
+    names = await enrol_synthetic(identities, services, model=MODEL, report=report)
+    *people, withdrawn = names
+    await services.consent.withdraw(withdrawn, at=services.now(), note="withdrawn for the demonstration")
+    return plan(count, people, withdrawn, source="demo")
+
+
+async def publish(kafka: str, requests: Sequence[GenerationRequested]) -> None:
+    """Publish the requests, and the malformed messages among them."""
+    async with Publisher(kafka) as publisher:
+        await publisher.request(*requests)
+        for value in MALFORMED:
+            await publisher.raw(topics.GENERATION_REQUESTS.name, value)
+
+
+async def follow(kafka: str, expected: int, followed: Followed, report: Callable[[Followed], None]) -> None:
+    """Collect ends until there are as many as expected, or nothing has come for long."""
+    names = [topic.name for topic in topics.ENDS]
+    consumer = AIOKafkaConsumer(*names, bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        with suppress(TimeoutError):
+            while followed.ended < expected:
+                record = await asyncio.wait_for(consumer.getone(), PATIENCE_SECONDS)
+                _note(record, followed)
+                report(followed)
+    finally:
+        await consumer.stop()
+
+
+def _note(record: object, followed: Followed) -> None:
+    topic: str = getattr(record, "topic", "")
+    if topic == topics.DEAD_LETTERS.name:
+        prefix = "likeness.dlq."
+        headers = {name: value for name, value in getattr(record, "headers", ()) if name.startswith(prefix)}
+        texts = {name.removeprefix(prefix): value.decode() for name, value in headers.items()}
+        followed.dead[texts["id"]] = texts
+        return
+    judged = SampleJudged.model_validate_json(getattr(record, "value", b""))
+    followed.verdicts[judged.sample_id] = judged
+    if followed.first_at is None:
+        followed.first_at = time.monotonic()
+
+
+def by_strength(verdicts: Sequence[SampleJudged]) -> dict[float, StrengthRow]:
+    """Add up the samples that were made, by how far they wandered."""
+    groups: dict[float, list[SampleJudged]] = defaultdict(list)
+    for judged in verdicts:
+        if judged.image is not None:
+            groups[judged.strength or 0.0].append(judged)
+    rows = {}
+    for strength, group in sorted(groups.items()):
+        similarities = [judged.similarity for judged in group if judged.similarity is not None]
+        rows[strength] = StrengthRow(
+            samples=len(group),
+            accepted=sum(judged.decision is Decision.ACCEPTED for judged in group),
+            mean_similarity=round(sum(similarities) / len(similarities), 4) if similarities else None,
+            reasons=dict(Counter(judged.reasons[0].code.value for judged in group if judged.reasons)),
+        )
+    return rows

@@ -1,0 +1,151 @@
+"""Enrol people from a folder: one subfolder a person, with images and a consent record."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from streams.core.faces import Examined, Face, Undecodable
+from streams.core.gallery import Identity, Origin, Reference, reference_id
+from streams.core.similarity import centroid, concentration
+from streams.errors import BadInput
+from streams.events import Name
+from streams.ports import Services
+
+#: The file in each person's folder that says that, and until when, the person agreed.
+CONSENT_FILE = "consent.toml"
+#: What counts as an image by its name; anything else in a folder is passed over.
+IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
+#: Images that are examined at a time.
+BATCH = 16
+
+_NAME = TypeAdapter(Name)
+
+
+class ConsentFile(BaseModel):
+    """``consent.toml``: either consent with its evidence, or ``protected = true``."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    granted_on: date | None = None
+    evidence: str = ""
+    """Where the signed agreement can be seen."""
+    expires_on: date | None = None
+    protected: bool = False
+    """Enrolled only so that nobody generates this person; needs no consent to be generated, and gives none."""
+
+
+@dataclass
+class Enrolled:
+    """What became of one person's folder."""
+
+    identity: str
+    references: int = 0
+    skipped: dict[str, str] = field(default_factory=dict)
+    """File name to why it was not used."""
+    refused: str | None = None
+    """Why nobody was enrolled; None where somebody was."""
+
+
+async def enrol_folder(folder: Path, services: Services, origin: Origin = Origin.PHOTO) -> list[Enrolled]:
+    """Enrol every subfolder's person; one that cannot be enrolled is told, and stops nobody else.
+
+    Raises:
+        BadInput: If the folder has no subfolders.
+    """
+    people = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    if not people:
+        raise BadInput(f"{folder} has no subfolders: expected one a person, with images and {CONSENT_FILE}")
+    return [await _enrol_person(person, services, origin) for person in people]
+
+
+async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enrolled:
+    report = Enrolled(person.name)
+    try:
+        identity = _NAME.validate_python(person.name)
+        consent = _read_consent(person / CONSENT_FILE)
+    except ValidationError:
+        report.refused = "the folder's name is no identity: letters, digits and . _ : @ + - only"
+        return report
+    except BadInput as error:
+        report.refused = str(error)
+        return report
+    references = await _references(person, identity, origin, services, report)
+    if not references:
+        report.refused = "no image shows exactly one face"
+        return report
+    now = services.now()
+    if consent.granted_on is not None:
+        expires = _midnight(consent.expires_on) if consent.expires_on else None
+        await services.consent.grant(identity, evidence=consent.evidence, at=now, expires=expires)
+    await services.gallery.enrol(summarise(identity, references, protected=consent.protected), references)
+    report.references = len(references)
+    return report
+
+
+async def _references(
+    person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
+) -> list[Reference]:
+    files = sorted(path for path in person.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    references: dict[str, Reference] = {}
+    for start in range(0, len(files), BATCH):
+        batch = files[start : start + BATCH]
+        encoded = [path.read_bytes() for path in batch]
+        for path, data, seen in zip(batch, encoded, await services.examiner.examine(encoded), strict=True):
+            face = only_face(seen)
+            if isinstance(face, str):
+                report.skipped[path.name] = face
+                continue
+            ref = await services.images.put(data)
+            key = reference_id(identity, ref.sha256)
+            references[key] = Reference(key, identity, origin, ref.sha256, face.embedding)
+    return list(references.values())
+
+
+def only_face(seen: Examined) -> Face | str:
+    """Return the one face of an image, or why there is none."""
+    if isinstance(seen, Undecodable):
+        return seen.detail
+    if seen.faces != 1 or seen.largest is None:
+        return f"{seen.faces or 'no'} face{'s' if seen.faces > 1 else ''} found, expected one"
+    return seen.largest
+
+
+def summarise(
+    identity: str,
+    references: Sequence[Reference],
+    *,
+    protected: bool = False,
+    conditioning: dict[str, tuple[float, ...]] | None = None,
+) -> Identity:
+    """Return the identity that the references make: their renormalised centroid, and how alike they are."""
+    embeddings = [reference.embedding for reference in references]
+    return Identity(
+        identity=identity,
+        origin=references[0].origin,
+        centroid=centroid(embeddings),
+        references=len(references),
+        concentration=concentration(embeddings),
+        protected=protected,
+        conditioning=conditioning or {},
+    )
+
+
+def _read_consent(path: Path) -> ConsentFile:
+    example = 'granted_on = 2026-01-31 and evidence = "signed form 17", or protected = true'
+    try:
+        consent = ConsentFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError as error:
+        raise BadInput(f"no {path.name}: write one with {example}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise BadInput(f"{path.name} cannot be read ({error}): write {example}") from error
+    if not consent.protected and (consent.granted_on is None or not consent.evidence):
+        raise BadInput(f"{path.name} gives no consent: expected {example}")
+    return consent
+
+
+def _midnight(day: date) -> datetime:
+    return datetime.combine(day, time.min, tzinfo=UTC)

@@ -1,0 +1,48 @@
+"""Judge image files by the steps that judge a stream; nothing is stored and nothing is published."""
+
+import hashlib
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from streams.core.faces import Sighting, Undecodable
+from streams.core.subject import Subject
+from streams.errors import BadInput
+from streams.events import ImageRef, SampleJudged
+from streams.ports import Services
+from streams.steps.appraise import appraise
+
+
+async def judge_files(
+    paths: Sequence[Path], identity: str, services: Services
+) -> list[tuple[Path, SampleJudged | Undecodable]]:
+    """Return the verdict on each file, or why it is no image that can be judged.
+
+    Raises:
+        BadInput: If a file cannot be read.
+    """
+    encoded = [_read(path) for path in paths]
+    started = time.perf_counter()
+    seen = await services.examiner.examine(encoded)
+    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(paths)), 2)
+    subjects = {str(number): _subject(number, identity, data) for number, data in enumerate(encoded)}
+    sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
+    appraised = await appraise(subjects, sightings, services, examine_ms=examine_ms)
+    verdicts = dict(zip(sightings, (judged for judged, _ in appraised), strict=True))
+    return [
+        (path, one if isinstance(one, Undecodable) else verdicts[str(number)])
+        for number, (path, one) in enumerate(zip(paths, seen, strict=True))
+    ]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}; expected a PNG, JPEG or WebP file") from error
+
+
+def _subject(number: int, identity: str, encoded: bytes) -> Subject:
+    digest = hashlib.sha256(encoded).hexdigest()
+    image = ImageRef(sha256=digest, size=len(encoded)) if encoded else None
+    return Subject(digest[:32], "training", "files", number, identity, "file", image=image)

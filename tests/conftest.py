@@ -1,0 +1,55 @@
+"""What every test starts from: no settings from outside, and the real ledger on a file of its own."""
+
+import os
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+from streams.adapters.consent import SqlConsentRegister
+from streams.adapters.database import Database
+from streams.adapters.ledger import SqlLedger
+from streams.ports import Services
+from streams.testing.services import enrol
+from streams.testing.services import services as on_stand_ins
+
+# No deadline: a slow machine is not a fault. No example database: a checkout stays clean.
+settings.register_profile("likeness", max_examples=50, deadline=None, database=None)
+settings.load_profile("likeness")
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in os.environ:
+        if name.startswith("LIKENESS_"):
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+    await database.open()
+    yield database
+    await database.close()
+
+
+@pytest.fixture
+def ledger(database: Database) -> SqlLedger:
+    return SqlLedger(database)
+
+
+@pytest.fixture
+def consent(database: Database) -> SqlConsentRegister:
+    return SqlConsentRegister(database)
+
+
+@pytest.fixture
+async def services(ledger: SqlLedger, consent: SqlConsentRegister) -> Services:
+    """Stand-ins, with anna and bert enrolled, vip protected, and carl enrolled without consent."""
+    services = on_stand_ins(ledger=ledger, consent=consent)
+    await enrol(services, "anna", [1, 0, 0, 0, 0, 0, 0, 0])
+    await enrol(services, "bert", [0, 1, 0, 0, 0, 0, 0, 0])
+    await enrol(services, "vip", [0, 0, 1, 0, 0, 0, 0, 0], protected=True)
+    await enrol(services, "carl", [0, 0, 0, 1, 0, 0, 0, 0], consent=False)
+    return services
