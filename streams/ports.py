@@ -97,6 +97,9 @@ class Images(Protocol):
     async def put_pixels(self, pixels: Pixels) -> ImageRef:
         """Encode as PNG and store."""
 
+    async def find(self, sha256: str) -> ImageRef | None:
+        """Return the pointer to an image of which only the digest is known; None where there is no such image."""
+
     async def get(self, ref: ImageRef) -> bytes:
         """Return the bytes. Raises ImageMissing or ImageAltered."""
 

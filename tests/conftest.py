@@ -1,7 +1,8 @@
 """What every test starts from: no settings from outside, and the real ledger on a file of its own."""
 
 import os
-from collections.abc import AsyncIterator
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -27,8 +28,16 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-async def database(tmp_path: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{tmp_path}/ledger.db")
+def ledger_folder() -> Iterator[Path]:
+    """A folder in memory where the system has one: the ledger syncs every transaction, and tests make thousands."""
+    in_memory = Path("/dev/shm")  # noqa: S108 - the folder in it is a fresh one of our own
+    with tempfile.TemporaryDirectory(dir=in_memory if in_memory.is_dir() else None) as folder:
+        yield Path(folder)
+
+
+@pytest.fixture
+async def database(ledger_folder: Path) -> AsyncIterator[Database]:
+    database = Database(f"sqlite:///{ledger_folder}/ledger.db")
     await database.open()
     yield database
     await database.close()
@@ -46,7 +55,26 @@ def consent(database: Database) -> SqlConsentRegister:
 
 @pytest.fixture
 async def services(ledger: SqlLedger, consent: SqlConsentRegister) -> Services:
-    """Stand-ins, with anna and bert enrolled, vip protected, and carl enrolled without consent."""
+    return await _peopled(ledger, consent)
+
+
+@pytest.fixture
+async def fresh_services(ledger_folder: Path) -> AsyncIterator[Callable[[], Awaitable[Services]]]:
+    """As many services as a test wants, each with a ledger of its own."""
+    databases: list[Database] = []
+
+    async def build() -> Services:
+        databases.append(Database(f"sqlite:///{ledger_folder}/fresh-{len(databases)}.db"))
+        await databases[-1].open()
+        return await _peopled(SqlLedger(databases[-1]), SqlConsentRegister(databases[-1]))
+
+    yield build
+    for database in databases:
+        await database.close()
+
+
+async def _peopled(ledger: SqlLedger, consent: SqlConsentRegister) -> Services:
+    """Return stand-ins, with anna and bert enrolled, vip protected, and carl enrolled without consent."""
     services = on_stand_ins(ledger=ledger, consent=consent)
     await enrol(services, "anna", [1, 0, 0, 0, 0, 0, 0, 0])
     await enrol(services, "bert", [0, 1, 0, 0, 0, 0, 0, 0])

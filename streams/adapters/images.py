@@ -45,6 +45,14 @@ class ImageStore:
         """See ``ports.Images``."""
         return await self.put(await asyncio.to_thread(encode_png, pixels))
 
+    async def find(self, sha256: str) -> ImageRef | None:
+        """See ``ports.Images``."""
+        try:
+            size: int = await self._io(self._files.size, self._path(sha256))
+        except FileNotFoundError:
+            return None
+        return ImageRef(sha256=sha256, size=size)
+
     async def get(self, ref: ImageRef) -> bytes:
         """See ``ports.Images``."""
         try:
@@ -58,7 +66,10 @@ class ImageStore:
 
     def locate(self, ref: ImageRef) -> str:
         """Return where the image lies, for a person to open."""
-        return f"{self._root}/{ref.sha256[:2]}/{ref.sha256}"
+        return self._path(ref.sha256)
+
+    def _path(self, sha256: str) -> str:
+        return f"{self._root}/{sha256[:2]}/{sha256}"
 
     async def _io(self, work: Any, *arguments: Any) -> Any:
         """Run blocking file work in a thread; a missing file is an answer, any other trouble is the store's."""

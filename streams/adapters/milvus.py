@@ -7,7 +7,7 @@ from typing import TypeVar
 from pymilvus import MilvusClient
 
 from streams.adapters import milvus_opening
-from streams.adapters.milvus_calls import Calls, address
+from streams.adapters.milvus_calls import Calls, require_address
 from streams.adapters.milvus_rows import Hit, Rows
 from streams.adapters.milvus_schema import (
     IDENTITY_FIELDS,
@@ -23,7 +23,6 @@ from streams.adapters.milvus_schema import (
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, removal, require_name
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
-from streams.errors import BadInput
 
 T = TypeVar("T")
 
@@ -53,11 +52,7 @@ class MilvusGallery:
             SpaceMismatch: If somebody is enrolled in another space and nobody in this one.
             BadInput: If the address or the token cannot be used.
         """
-        if not self._uri.startswith(("http://", "https://")):
-            raise BadInput(
-                f"expected Milvus' address as http://host:port or https://…, got {address(self._uri) or self._uri!r}:"
-                " set LIKENESS_MILVUS"
-            )
+        require_address(self._uri)
         await self._run(lambda rows: milvus_opening.open_gallery(rows, self._space, create=create))
 
     async def close(self) -> None:

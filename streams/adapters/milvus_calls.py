@@ -36,6 +36,9 @@ _TRANSIENT = {
 #: Codes of Milvus since 2.3 (``merr``) that pass by themselves: the service, its limits, channels, segments, nodes,
 #: storage and the message queue.
 _TRANSIENT_CODES = {2, 3, 4, 7, 8, 9, 27, 103, *range(500, 505), *range(600, 604), *range(901, 908), 1001, 1002, 1300}
+#: What a server says that is still starting, under codes that mean "unknown".
+_STARTING = ("not ready", "service unavailable")
+
 _REFUSED_CODES = {1400, 1401, 1800}
 _NOT_LOADED_CODES = {101}
 _NO_COLLECTION_CODES = {100}
@@ -103,7 +106,7 @@ class Calls:
         client = getattr(self._own, "client", None)
         if client is None:
             # pymilvus logs every error with its traceback before raising it; whoever catches it decides what is said.
-            logging.getLogger("pymilvus.decorators").setLevel(logging.CRITICAL)
+            logging.getLogger("pymilvus").setLevel(logging.CRITICAL)
             client = MilvusClient(
                 self._uri,
                 token=self._token,
@@ -145,6 +148,20 @@ def address(uri: str) -> str:
     return parts.netloc.rpartition("@")[2]
 
 
+def require_address(uri: str) -> None:
+    """Raise BadInput unless ``uri`` is the address of a server; a path would start one inside this process."""
+    try:
+        parts = urlsplit(uri)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        raise BadInput(
+            f"expected Milvus' address as http://host:port or https://host, got {address(uri) or uri!r}:"
+            " set LIKENESS_MILVUS"
+        )
+
+
 def meaning_of(error: Exception, where: str) -> LikenessError | None:
     """Return what an error of pymilvus means; None for a mistake of ours, which must not pass for an outage."""
     rpc = _beneath(error)
@@ -155,7 +172,8 @@ def meaning_of(error: Exception, where: str) -> LikenessError | None:
             f"expected a token that Milvus at {where} knows and that may do this, got {_said(error)}:"
             " set LIKENESS_MILVUS_TOKEN to user:password or an API key"
         )
-    if status in _TRANSIENT or isinstance(rpc, grpc.FutureTimeoutError):
+    starting = status is grpc.StatusCode.UNKNOWN and _is_starting(_said(rpc or error))
+    if status in _TRANSIENT or starting or isinstance(rpc, grpc.FutureTimeoutError):
         return DependencyUnavailable("milvus", f"{where}: {_said(rpc or error)}; is it running and reachable?")
     if rpc is not None or not isinstance(error, MilvusException) or _from_python(error):
         return None
@@ -175,7 +193,12 @@ def _passes_by_itself(error: MilvusException) -> bool:
         or error.code in _TRANSIENT_CODES | _NOT_LOADED_CODES
         or error.compatible_code in _TRANSIENT_LEGACY
         or "Retry timeout" in error.message  # pymilvus itself gave up
+        or (error.code == ErrorCode.UnexpectedError and _is_starting(error.message))
     )
+
+
+def _is_starting(text: str) -> bool:
+    return any(sign in text.lower() for sign in _STARTING)
 
 
 def _beneath(error: BaseException) -> BaseException | None:

@@ -1,5 +1,6 @@
 """Opening a gallery in Milvus: finding it, making it, and refusing one of another embedding space."""
 
+import time
 from collections.abc import Sequence
 
 from pymilvus import MilvusClient, MilvusException
@@ -48,7 +49,7 @@ def load(rows: Rows, collections: Collections) -> None:
 
 def _settle(rows: Rows, collections: Collections) -> None:
     """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
-    if "lite" in rows.client.get_server_version(timeout=rows.timeout_seconds):
+    if rows.client.get_server_version(timeout=rows.timeout_seconds).startswith("milvus_lite"):
         for collection in (collections.identities, collections.references):
             rows.client.flush(collection.name, timeout=LOAD_SECONDS)
 
@@ -98,9 +99,12 @@ def _create(rows: Rows, collection: Collection, space: EmbeddingSpace) -> None:
             timeout=rows.timeout_seconds,
         )
     except MilvusException:
-        # Another process may have made it in the meantime; some servers call that an error.
-        if not rows.client.has_collection(collection.name, timeout=rows.timeout_seconds):
-            raise
+        # Another process may be making it at this moment; some servers call that an error, before they show it.
+        deadline = time.monotonic() + rows.timeout_seconds
+        while not rows.client.has_collection(collection.name, timeout=rows.timeout_seconds):
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
 
 
 def _index(rows: Rows, collection: Collection) -> None:

@@ -135,7 +135,7 @@ async def _road(
             )
         balance = await auditor.audit(kafka, settings.ledger or "", group=settings.group)
         rows = demonstration.by_strength(list(followed.verdicts.values()))
-        await write_report(path, followed, balance, rows, services)
+        await write_report(path, followed, balance, services)
     first = round(followed.first_at - began, 1) if followed.first_at else None
     _show(rows, followed, balance, first, path)
     return _result(rows, balance, first, path)

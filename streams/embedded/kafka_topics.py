@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import KafkaError, TopicAlreadyExistsError, for_code
@@ -40,25 +41,25 @@ async def create(
                 " a sample would leave its partition; delete the topic, or start with --fresh"
             )
     absent = [topic for topic in topics if topic.name not in found]
-    if absent:
-        await _create(bootstrap, absent, replicas, timeout_seconds)
+    await _create(bootstrap, absent, [topic.name for topic in topics], replicas, timeout_seconds)
     return [topic.name for topic in absent]
 
 
-async def _create(bootstrap: str, topics: Sequence[Topic], replicas: int, timeout_seconds: float) -> None:
+async def _create(
+    bootstrap: str, absent: Sequence[Topic], names: list[str], replicas: int, timeout_seconds: float
+) -> None:
+    """Create the absent topics, and wait until all the named ones have leaders: so soon after a start, none may."""
     new = [
         NewTopic(topic.name, topic.partitions, replicas, topic_configs={"retention.ms": str(topic.retention_ms)})
-        for topic in topics
+        for topic in absent
     ]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         async with asyncio.timeout(timeout_seconds):
             await admin.start()
-            response = await admin.create_topics(new, timeout_ms=int(timeout_seconds * 1000))
-            for name, code, *message in response.topic_errors:
-                if code not in (0, TopicAlreadyExistsError.errno):
-                    raise DependencyUnavailable("kafka", f"topic {name}: {for_code(code).__name__} {message}")
-            names = [topic.name for topic in topics]
+            if new:
+                response = await admin.create_topics(new, timeout_ms=int(timeout_seconds * 1000))
+                _check(response.topic_errors)
             while True:
                 if _led(await admin.describe_topics(names)):
                     return
@@ -67,6 +68,12 @@ async def _create(bootstrap: str, topics: Sequence[Topic], replicas: int, timeou
         raise DependencyUnavailable("kafka", f"creating topics at {bootstrap}: {error!r}") from error
     finally:
         await admin.close()
+
+
+def _check(topic_errors: Sequence[tuple[Any, ...]]) -> None:
+    for name, code, *message in topic_errors:
+        if code not in (0, TopicAlreadyExistsError.errno):
+            raise DependencyUnavailable("kafka", f"topic {name}: {for_code(code).__name__} {message}")
 
 
 async def _asked(bootstrap: str, timeout_seconds: float) -> dict[str, int]:

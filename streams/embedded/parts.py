@@ -119,6 +119,7 @@ class _Starter:
     report: Report
     children: dict[str, Child] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
+    cleanings: list[Callable[[], None]] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     began: float = field(default_factory=time.monotonic)
 
@@ -153,6 +154,8 @@ class _Starter:
         """End every part that was started, in parallel."""
         self.cancelled.set()
         await asyncio.gather(*(asyncio.to_thread(child.stop) for child in self.children.values()))
+        for clean in self.cleanings:
+            clean()
 
     async def _other(self, part: str, address: str, answers: Callable[..., Coroutine[None, None, None]]) -> None:
         self._tell(part, "starting", f"asking {address}")
@@ -181,6 +184,7 @@ class _Starter:
         plan = triton.plan(self.data_dir, self.settings.cache_dir, self.models)
         self._tell("triton", "starting", f"models of {self.models}")
         await asyncio.to_thread(triton.prepare, plan)
+        self.cleanings.append(partial(triton.clean, plan))
         child = self._started("triton", triton.start(plan, self._log("triton"), [self.hold]))
         answers = partial(triton.answers, plan.address)
         await until_it_answers(child, answers, [plan.port], triton.REMEDY, READY_SECONDS)

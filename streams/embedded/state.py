@@ -59,7 +59,7 @@ def read(data_dir: Path) -> Running | None:
         return None
     except (ValueError, TypeError, OSError):  # another version's, or not ours: as good as none
         return None
-    return running if _lives(running) else None
+    return running if _lives(running, data_dir) else None
 
 
 def write(data_dir: Path, running: Running) -> None:
@@ -133,10 +133,13 @@ def _end(running: Running, deadline: float) -> None:
         raise BadInput(f"process {running.pid} belongs to another user: `likeness down` as that user") from error
 
 
-def _lives(running: Running) -> bool:
+def _lives(running: Running, data_dir: Path) -> bool:
     try:
         owner = psutil.Process(running.pid)
-        return abs(owner.create_time() - running.started) < _SAME_START and owner.status() != psutil.STATUS_ZOMBIE
+        if owner.status() == psutil.STATUS_ZOMBIE:
+            return False
+        # Start times move when the clock is set, a held lock does not; either shows that it is the same process.
+        return abs(owner.create_time() - running.started) < _SAME_START or folder.is_held(data_dir)
     except psutil.NoSuchProcess:
         return False
 

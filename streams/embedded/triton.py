@@ -77,7 +77,7 @@ def prepare(plan: Plan) -> None:
 
 def start(plan: Plan, log_path: Path, hold: Sequence[int] = ()) -> Child:
     """Start the server."""
-    return Child.start("Triton", _command(plan), _environment(plan), log_path, grace=15.0, hold=hold)
+    return Child.start("Triton", command(plan), environment(plan), log_path, grace=15.0, hold=hold)
 
 
 def clean(plan: Plan) -> None:
@@ -99,7 +99,8 @@ async def answers(address: str, timeout_seconds: float = 10.0) -> None:
         raise DependencyUnavailable("triton", f"{address}: not all models are ready")
 
 
-def _command(plan: Plan) -> list[str]:
+def command(plan: Plan) -> list[str]:
+    """Return what starts the server."""
     options = {
         "model-repository": plan.models,
         "backend-directory": plan.home / "backends",
@@ -120,7 +121,8 @@ def _command(plan: Plan) -> list[str]:
     return [str(binary), *(f"--{name}" if value is None else f"--{name}={value}" for name, value in options.items())]
 
 
-def _environment(plan: Plan) -> Mapping[str, str]:
+def environment(plan: Plan) -> Mapping[str, str]:
+    """Return the environment of the server and of the models in it."""
     libraries = [_package().parent / "nvidia_pytriton.libs", *_libpython_folders()]
     return {
         **os.environ,
@@ -130,6 +132,7 @@ def _environment(plan: Plan) -> Mapping[str, str]:
         "LIKENESS_CACHE_DIR": str(plan.cache_dir),
         # One request at a time: more threads than that only take cores from the workers.
         "OMP_NUM_THREADS": "1",
+        "OMP_WAIT_POLICY": "PASSIVE",  # waiting threads that spin starve the worker beside them
     }
 
 

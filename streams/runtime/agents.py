@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import faust
 from mode import CrashingSupervisor
@@ -66,7 +66,7 @@ async def _deliver(app: faust.App, records: Iterable[Record]) -> None:
             record.value,
             None,
             record.time.timestamp(),
-            list(record.headers),
+            cast(list[tuple[str, bytes]], list(record.headers)),  # Kafka itself allows a header without a value
         )
         for record in records
     ]

@@ -40,7 +40,10 @@ async def bury(burials: Sequence[Burial], stage: str, services: Services) -> lis
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Keep the first outcome of each sample: the same message may come twice in one batch."""
-    return list({outcome.sample_id: outcome for outcome in reversed(list(outcomes))}.values())
+    first: dict[str, Outcome] = {}
+    for outcome in outcomes:
+        first.setdefault(outcome.sample_id, outcome)
+    return list(first.values())
 
 
 async def unpublished(sample_ids: Iterable[str], services: Services) -> list[Outcome]:

@@ -32,6 +32,10 @@ class MemoryImages:
     async def put_pixels(self, pixels: Pixels) -> ImageRef:
         return await self.put(png(pixels))
 
+    async def find(self, sha256: str) -> ImageRef | None:
+        held = self.held.get(sha256)
+        return None if held is None else ImageRef(sha256=sha256, size=len(held))
+
     async def get(self, ref: ImageRef) -> bytes:
         if ref.sha256 not in self.held:
             raise ImageMissing(f"the image store has no image {ref.sha256}")

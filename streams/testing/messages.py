@@ -48,8 +48,19 @@ def read_back(record: Record, *, offset: int = 0, partition: int = 0) -> Message
     return Message(record.topic, partition, offset, record.key, record.value, record.headers)
 
 
-async def deliver(step: Step, messages: list[Message], services: Services) -> list[Record]:
-    """Run a step and publish what it wants published, as an agent does; return the records."""
+async def deliver(
+    step: Step, messages: Sequence[Message], services: Services, into: list[Record] | None = None
+) -> list[Record]:
+    """Run a step and publish what it wants published, as an agent does; return the records.
+
+    Args:
+        step: What to run.
+        messages: One batch.
+        services: What the step uses.
+        into: Where published records go too: it has them even if the note of their delivery fails.
+    """
     effects = await step(messages, services)
+    if into is not None:
+        into.extend(effects.records)
     await services.ledger.published(effects.decided)
     return list(effects.records)

@@ -42,9 +42,7 @@ class MilvusServer:
         """Start the server, again or for the first time; return when it answers."""
         child = self._child = self._start()
         asyncio.run(
-            until_it_answers(
-                child, lambda: milvus.answers(self.uri, self.token), [], milvus.REMEDY, _START_SECONDS
-            )
+            until_it_answers(child, lambda: milvus.answers(self.uri, self.token), [], milvus.REMEDY, _START_SECONDS)
         )
 
     def kill(self) -> None:

@@ -27,7 +27,7 @@ class Followed:
     """What was seen on the three topics on which a sample ends."""
 
     verdicts: dict[str, SampleJudged] = field(default_factory=dict)
-    dead: dict[str, Mapping[str, str]] = field(default_factory=dict)
+    dead: dict[str, dict[str, str]] = field(default_factory=dict)
     """Dead letters' ``likeness.dlq.*`` headers by id."""
     first_at: float | None = None
     """When the first verdict came, on the monotonic clock."""

@@ -159,7 +159,12 @@ def _percent(box: tuple[float, float, float, float], shown: Picture) -> tuple[fl
     left, right = (min(1.0, max(0.0, x / shown.width)) for x in (box[0], box[2]))
     top, bottom = (min(1.0, max(0.0, y / shown.height)) for y in (box[1], box[3]))
     percent = (left, top, right - left, bottom - top)
-    return (round(percent[0] * 100, 1), round(percent[1] * 100, 1), round(percent[2] * 100, 1), round(percent[3] * 100, 1))
+    return (
+        round(percent[0] * 100, 1),
+        round(percent[1] * 100, 1),
+        round(percent[2] * 100, 1),
+        round(percent[3] * 100, 1),
+    )
 
 
 def _number(value: float | None, digits: int = 2) -> str:

@@ -7,7 +7,7 @@ from streams.events import Decision, SampleJudged
 from streams.tools.report_levels import Level, abstains
 
 WIDTH, HEIGHT = 620, 300
-_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 604, 14, 250
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58, 604, 14, 250
 #: So many samples of one level are drawn as dots.
 MOST_DOTS = 150
 #: The dots of one level stand this far apart at most, in pixels.

@@ -8,7 +8,7 @@ REASONS: dict[ReasonCode, str] = {
     ReasonCode.COPY: "The image is a copy of a real image that is enrolled or was trained on.",
     ReasonCode.NEAR_COPY: "The image is almost a copy of a real image that is enrolled or was trained on.",
     ReasonCode.LEAK: "The face resembles somebody enrolled who was not asked for.",
-    ReasonCode.NO_REFERENCE: "Nobody is enrolled under the name that was asked for, so there is nothing to compare with.",
+    ReasonCode.NO_REFERENCE: "Nobody is enrolled under the name that was asked for: there is nothing to compare with.",
     ReasonCode.NO_FACE: "The detector found no face in the image.",
     ReasonCode.SEVERAL_FACES: "The detector found more than one face, so it is open which one was meant.",
     ReasonCode.LOW_QUALITY: "The face is too small or too blurred to be judged.",

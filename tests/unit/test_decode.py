@@ -14,7 +14,6 @@ from streams.adapters.decode import MAX_BYTES, decode, encode_png
 from streams.core.faces import Pixels, Undecodable
 from streams.events import DeadReason
 
-
 #: Pillow warns of EXIF that it cannot read and goes on, as in production.
 BROKEN_EXIF = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 

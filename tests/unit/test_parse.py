@@ -31,11 +31,11 @@ json_values = st.recursive(
 )
 
 
-def asked(**fields):
+def asked(**fields: object):
     return parse(message(json.dumps(VALID | fields).encode(), topic=GENERATION_REQUESTS), GenerationRequested)
 
 
-def trained(**fields):
+def trained(**fields: object):
     return parse(message(json.dumps(TRAINED | fields).encode(), topic=TRAINING_SAMPLES), TrainingSamplePublished)
 
 

@@ -32,9 +32,7 @@ def index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def wheel_in(index: Path, *, tag: str = "py3-none-any", member: str = MEMBER) -> PinnedWheel:
     file = index / f"toy-1.0-{tag}.whl"
     info = "toy-1.0.dist-info"
-    metadata = (
-        "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\nRequires-Python: <3\nRequires-Dist: absent-thing\n"
-    )
+    metadata = "Metadata-Version: 2.1\nName: toy\nVersion: 1.0\nRequires-Python: <3\nRequires-Dist: absent-thing\n"
     with zipfile.ZipFile(file, "w") as archive:
         archive.writestr(member, CONTENT)
         archive.writestr(f"{info}/METADATA", metadata)
@@ -134,9 +132,7 @@ def test_a_card_reads_back_as_written_and_people_read_the_same(tmp_path: Path):
     write_card(tmp_path, CARD)
     assert read_card(tmp_path) == CARD
     text = (tmp_path / "README.md").read_text()
-    assert all(
-        fact in text for fact in ("Knows nothing.", "noise", "MIT", "a" * 64, "b" * 64, "tensors read: 3")
-    )
+    assert all(fact in text for fact in ("Knows nothing.", "noise", "MIT", "a" * 64, "b" * 64, "tensors read: 3"))
 
 
 def test_a_damaged_card_is_refused(tmp_path: Path):

@@ -1,0 +1,56 @@
+# Everything that one does with Likeness, by one word each. The first target that runs sets up what it needs.
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+SHELL := /bin/bash
+
+PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3))
+BIN := .venv/bin
+# Hands arguments on: make demo ARGS='--requests 50 --json'
+ARGS ?=
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
+
+.venv/ready: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' \
+	  || { echo "expected Python 3.11, got $$($(PYTHON) --version): make PYTHON=/path/to/python3.11 …" >&2; exit 1; }
+	@echo "setting up .venv (once; some gigabytes are fetched)" >&2
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --progress-bar off --require-hashes -r requirements.lock >&2
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable . >&2
+	@touch $@
+
+setup: .venv/ready ## Make the virtual environment with everything in it
+
+demo: .venv/ready ## Watch the whole road run on real parts, and read the report
+	@$(BIN)/likeness demo $(ARGS)
+
+test: .venv/ready ## Run every test: unit, contract, integration, acceptance, faults
+	@$(BIN)/python -m pytest $(ARGS)
+
+unit: .venv/ready ## Run the tests that need no server
+	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
+
+faults: .venv/ready ## Kill workers in mid-batch and audit what is left
+	@$(BIN)/python -m pytest tests/faults $(ARGS)
+
+bench: .venv/ready ## Measure the road against the bare engine, in one run
+	@$(BIN)/python -m tests.bench.road $(ARGS)
+
+check: .venv/ready ## Lint, format, types and the direction of imports
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo
+
+format: .venv/ready ## Format and sort imports
+	@$(BIN)/ruff check --fix . ; $(BIN)/ruff format .
+
+lock: ## Write requirements.lock anew from pyproject.toml
+	@$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+
+clean: ## Delete the virtual environment and every cache in the checkout
+	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+.PHONY: help setup demo test unit faults bench check format lock clean

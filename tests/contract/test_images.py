@@ -1,0 +1,122 @@
+"""What ``ports.Images`` promises: the same tests on the stand-in, on a folder and on an fsspec file system."""
+
+import asyncio
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+
+import fsspec
+import numpy as np
+import pytest
+from PIL import Image
+
+from streams.adapters.images import ImageStore
+from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
+from streams.events import ImageRef
+from streams.ports import Images
+from streams.testing.images import MemoryImages
+
+
+@dataclass
+class Store:
+    images: Images
+    overwrite: Callable[[ImageRef, bytes], object]
+    """Put other bytes behind the store's back."""
+
+
+@pytest.fixture(params=["stand-in", "folder", "fsspec"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    if request.param == "stand-in":
+        memory = MemoryImages()
+        return Store(memory, lambda ref, other: memory.held.update({ref.sha256: other}))
+    url = str(tmp_path / "images") if request.param == "folder" else f"memory://{tmp_path.name}"
+    files = ImageStore(url)
+    system, _ = fsspec.core.url_to_fs(url)
+    return Store(files, lambda ref, other: system.pipe_file(files.locate(ref), other))
+
+
+async def test_an_image_comes_back_byte_for_byte(store: Store):
+    encoded = bytes(range(256)) * 100
+
+    ref = await store.images.put(encoded)
+
+    assert (ref.sha256, ref.size) == (hashlib.sha256(encoded).hexdigest(), 25_600)
+    assert await store.images.get(ref) == encoded
+
+
+async def test_an_image_is_found_by_its_digest_alone(store: Store):
+    ref = await store.images.put(b"picture")
+
+    assert await store.images.find(ref.sha256) == ref
+    assert await store.images.find("0" * 64) is None
+
+
+async def test_the_same_bytes_are_the_same_image(store: Store):
+    first, second = await asyncio.gather(store.images.put(b"picture"), store.images.put(b"picture"))
+
+    assert first == second
+    assert await store.images.get(first) == b"picture"
+
+
+async def test_pixels_are_stored_without_loss_and_always_as_the_same_bytes(store: Store):
+    pixels = np.random.default_rng(1).integers(0, 256, (5, 7, 3), np.uint8)
+
+    ref = await store.images.put_pixels(pixels)
+
+    with Image.open(BytesIO(await store.images.get(ref))) as image:
+        assert image.format == "PNG"
+        assert np.array_equal(np.asarray(image), pixels)
+    assert await store.images.put_pixels(pixels.copy()) == ref
+
+
+async def test_an_image_that_was_never_stored_is_missing(store: Store):
+    with pytest.raises(ImageMissing, match="0000"):
+        await store.images.get(ImageRef(sha256="0" * 64, size=1))
+
+
+@pytest.mark.parametrize("other", [b"PICTURE", b"pic", b"picture and more", b""])
+async def test_an_image_that_is_not_what_was_stored_is_altered(store: Store, other: bytes):
+    ref = await store.images.put(b"picture")
+    store.overwrite(ref, other)
+
+    with pytest.raises(ImageAltered, match=ref.sha256):
+        await store.images.get(ref)
+
+
+async def test_a_pointer_with_another_size_is_not_believed(store: Store):
+    ref = await store.images.put(b"picture")
+
+    with pytest.raises(ImageAltered):
+        await store.images.get(ImageRef(sha256=ref.sha256, size=ref.size + 1))
+
+
+def test_an_image_that_was_cut_short_is_whole_after_it_is_stored_again(tmp_path: Path):
+    images = ImageStore(str(tmp_path))
+    ref = asyncio.run(images.put(b"picture"))
+    Path(images.locate(ref)).write_bytes(b"pic")
+
+    asyncio.run(images.put(b"picture"))
+
+    assert asyncio.run(images.get(ref)) == b"picture"
+
+
+def test_a_folder_holds_the_images_and_nothing_else(tmp_path: Path):
+    ref = asyncio.run(ImageStore(str(tmp_path / "new" / "images")).put(b"picture"))
+
+    [file] = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert file.name == ref.sha256
+    assert file.read_bytes() == b"picture"
+
+
+async def test_a_store_that_cannot_be_written_does_not_answer(tmp_path: Path):
+    (tmp_path / "images").write_text("a file where the folder should be")
+
+    with pytest.raises(DependencyUnavailable, match="images"):
+        await ImageStore(str(tmp_path / "images")).put(b"picture")
+
+
+def test_a_url_that_nothing_opens_is_refused():
+    with pytest.raises(BadInput, match="expected a folder or an fsspec URL"):
+        ImageStore("carrier-pigeon://roof")

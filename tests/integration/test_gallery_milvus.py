@@ -1,0 +1,356 @@
+"""What only a real server can show: spaces beside each other, outages, passwords, many rows, changes cut off."""
+
+import asyncio
+import dataclasses
+import importlib.util
+import os
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pymilvus import MilvusClient, MilvusException
+
+from streams.adapters.milvus import MilvusGallery
+from streams.adapters.milvus_rows import Rows
+from streams.adapters.milvus_schema import NO_MEANING, Collection, Collections, Row, identity_row
+from streams.core.faces import Embedding, EmbeddingSpace
+from streams.core.gallery import Identity, Origin, Reference
+from streams.errors import BadInput, DependencyUnavailable, SpaceMismatch
+from streams.settings import Settings
+from streams.testing.milvus_server import MilvusServer
+
+SPACE = EmbeddingSpace("facenet-128", "ab" * 32, 8, "mtcnn", "box", "whitened")
+OTHER = dataclasses.replace(SPACE, embedder="facenet-casia-webface")
+
+Opener = Callable[..., MilvusGallery]
+
+
+def vectors(count: int, seed: int) -> list[Embedding]:
+    drawn = np.random.default_rng(seed).normal(size=(count, SPACE.dimension))
+    return list((drawn / np.linalg.norm(drawn, axis=1, keepdims=True)).astype(np.float32))
+
+
+def person(name: str, seed: int, count: int = 2) -> tuple[Identity, list[Reference]]:
+    embeddings = vectors(count, seed)
+    references = [
+        Reference(f"{name}-{seed}-{index}", name, Origin.PHOTO, "0" * 64, embedding)
+        for index, embedding in enumerate(embeddings)
+    ]
+    return Identity(name, Origin.PHOTO, embeddings[0], count, 0.5), references
+
+
+def need(package: str) -> None:
+    if importlib.util.find_spec(package) is None and not os.environ.get("CI"):
+        pytest.skip(f"the package {package} is not installed: pip install 'likeness-qc[dev]'")
+
+
+@pytest.fixture(scope="module")
+def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    need("milvus_lite")
+    server = MilvusServer.lite(tmp_path_factory.mktemp("lite"))
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module")
+def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
+    need("milvus")
+    server = MilvusServer.standalone(tmp_path_factory.mktemp("standalone"), Settings().cache_dir)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+@pytest.fixture(scope="module", params=["lite", "standalone"])
+def server(request: pytest.FixtureRequest) -> MilvusServer:
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def empty(server: MilvusServer) -> MilvusServer:
+    client = connect(server)
+    for name in client.list_collections():
+        client.drop_collection(name)
+    client.close()
+    return server
+
+
+@pytest.fixture
+async def gallery_of() -> AsyncIterator[Opener]:
+    made: list[MilvusGallery] = []
+
+    def make(server: MilvusServer, space: EmbeddingSpace = SPACE, timeout_seconds: float = 20) -> MilvusGallery:
+        made.append(MilvusGallery(server.uri, server.token, space, timeout_seconds))
+        return made[-1]
+
+    yield make
+    for gallery in made:
+        await gallery.close()
+
+
+def connect(server: MilvusServer) -> MilvusClient:
+    return MilvusClient(server.uri, token=server.token, timeout=20, dedicated=True)
+
+
+async def test_when_nothing_exists_an_empty_gallery_is_made(empty: MilvusServer, gallery_of: Opener) -> None:
+    gallery = gallery_of(empty)
+    await gallery.open()
+    assert await gallery.names() == []
+    again = gallery_of(empty)
+    await again.open()
+    assert await again.version() == ""
+
+
+async def test_a_gallery_of_another_space_is_refused_until_one_is_wanted_beside_it(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
+    first = gallery_of(empty, OTHER)
+    await first.open()
+    beside = gallery_of(empty)
+    await beside.open()  # nobody is enrolled in the other one, so nothing is refused
+    client = connect(empty)
+    for collection in Collections.of(SPACE).all:
+        client.drop_collection(collection.name)
+    client.close()
+
+    await first.enrol(*person("anna", seed=1))
+    refused = gallery_of(empty)
+    with pytest.raises(SpaceMismatch) as caught:
+        await refused.open()
+    for part in (SPACE.fingerprint, OTHER.fingerprint, "enrol again", "LIKENESS_EMBEDDER"):
+        assert part in str(caught.value)
+
+    await refused.open(create=True)
+    assert await refused.names() == []
+    assert await first.names() == ["anna"]
+    await gallery_of(empty).open()  # this space has a gallery now
+
+
+async def test_collections_that_say_another_space_are_refused(empty: MilvusServer, gallery_of: Opener) -> None:
+    await gallery_of(empty).open()
+    client = connect(empty)
+    meta = Collections.of(SPACE).meta
+    row = {"key": "fingerprint", meta.vector: list(NO_MEANING), "value": OTHER.fingerprint}
+    client.upsert(meta.name, [row])
+    client.close()
+    with pytest.raises(SpaceMismatch, match=OTHER.fingerprint):
+        await gallery_of(empty).open()
+
+
+async def test_what_one_process_enrols_another_finds_at_once(empty: MilvusServer, gallery_of: Opener) -> None:
+    writer, reader = gallery_of(empty), gallery_of(empty)
+    await writer.open()
+    await reader.open()
+    for seed in range(3):
+        identity, references = person("anna", seed)
+        version = await writer.enrol(identity, references)
+        (near,) = await reader.search([references[0].embedding], references=5)
+        assert {each[0] for each in near.references} == {each.reference_id for each in references}
+        assert await reader.version() == version
+
+
+async def test_two_processes_may_open_a_new_gallery_at_the_same_time(empty: MilvusServer, gallery_of: Opener) -> None:
+    one, two = gallery_of(empty), gallery_of(empty)
+    await asyncio.gather(one.open(), two.open())
+    await one.enrol(*person("anna", seed=1))
+    assert await two.names() == ["anna"]
+
+
+async def test_more_identities_than_one_answer_of_milvus_holds_are_all_named(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
+    gallery = gallery_of(empty)
+    await gallery.open()
+    (identity, _) = person("anna", seed=1)
+    names = sorted(f"id-{index * 7919 % 17_000:05d}" for index in range(17_000))
+    rows = [identity_row(dataclasses.replace(identity, identity=name), SPACE) for name in reversed(names)]
+    client = connect(empty)
+    Rows(client, 60).upsert(Collections.of(SPACE).identities, rows)
+    client.close()
+    assert await gallery.names() == names
+
+
+class CutOff(RuntimeError):
+    """Stands for the end of the process."""
+
+
+@dataclasses.dataclass(frozen=True)
+class RowsUntil(Rows):
+    """Rows of a process that ends before its n-th write."""
+
+    writes_left: list[int]
+
+    def upsert(self, collection: Collection, rows: Sequence[Row]) -> None:
+        self._write()
+        super().upsert(collection, rows)
+
+    def delete(self, collection: Collection, keys: Any) -> None:
+        self._write()
+        super().delete(collection, keys)
+
+    def _write(self) -> None:
+        if self.writes_left[0] == 0:
+            raise CutOff
+        self.writes_left[0] -= 1
+
+
+async def test_an_enrolment_cut_off_anywhere_keeps_a_usable_gallery_and_is_completed_by_repeating_it(
+    lite: MilvusServer, gallery_of: Opener
+) -> None:
+    gallery = gallery_of(lite, dataclasses.replace(SPACE, weights="enrolment cut off"))
+    await gallery.open(create=True)
+    client = connect(lite)
+    old, new = person("anna", seed=1, count=4), person("anna", seed=2, count=3)
+    cuts = 0
+    while True:
+        await gallery.enrol(*old)
+        before = await gallery.version()
+        try:
+            gallery._enrol(RowsUntil(client, 20, [cuts]), *new)
+        except CutOff:
+            cuts += 1
+        else:
+            break
+        held = {each.reference_id for each in await gallery.references("anna")}
+        enrolled = (await gallery.identities(["anna"]))["anna"]
+        whose = next(each for each in (old, new) if np.array_equal(each[0].centroid, enrolled.centroid))
+        assert held >= {each.reference_id for each in whose[1]}
+        assert await gallery.version() == before
+        await gallery.enrol(*new)
+        assert [each.reference_id for each in await gallery.references("anna")] == [
+            each.reference_id for each in new[1]
+        ]
+        assert await gallery.version() != before
+    client.close()
+    assert cuts == 4  # references, identity, stale references, version
+
+
+async def test_a_removal_cut_off_anywhere_is_completed_by_repeating_it(lite: MilvusServer, gallery_of: Opener) -> None:
+    gallery = gallery_of(lite, dataclasses.replace(SPACE, weights="removal cut off"))
+    await gallery.open(create=True)
+    await gallery.enrol(*person("bert", seed=5))
+    client = connect(lite)
+    cuts = 0
+    while True:
+        await gallery.enrol(*person("anna", seed=1, count=4))
+        before = await gallery.version()
+        try:
+            gallery._remove(RowsUntil(client, 20, [cuts]), "anna")
+        except CutOff:
+            cuts += 1
+        else:
+            break
+        assert await gallery.remove("anna") != before
+        assert await gallery.names() == ["bert"]
+        assert await gallery.references("anna") == []
+    client.close()
+    assert cuts == 3  # references, version, identity
+
+
+async def test_a_mistake_of_ours_does_not_pass_for_an_outage(lite: MilvusServer, gallery_of: Opener) -> None:
+    gallery = gallery_of(lite, dataclasses.replace(SPACE, weights="mistakes"))
+    await gallery.open(create=True)
+    collections = Collections.of(dataclasses.replace(SPACE, weights="mistakes"))
+    with pytest.raises(MilvusException):
+        await gallery._run(lambda rows: rows.upsert(collections.identities, [{"identity": "anna"}]))
+    with pytest.raises(MilvusException):
+        await gallery._run(lambda rows: list(rows.where(collections.samples, "no_such_field", "a", [])))
+    assert await gallery.names() == []
+
+
+async def test_a_gallery_that_was_dropped_is_reported_as_gone(empty: MilvusServer, gallery_of: Opener) -> None:
+    gallery = gallery_of(empty)
+    await gallery.open()
+    client = connect(empty)
+    client.drop_collection(Collections.of(SPACE).identities.name)
+    client.close()
+    with pytest.raises(BadInput, match="expected the gallery that was opened"):
+        await gallery.names()
+
+
+@pytest.mark.parametrize("token", ["root:wrong", "nobody:Milvus", ""])
+async def test_a_wrong_token_is_refused_with_what_to_do(standalone: MilvusServer, token: str) -> None:
+    gallery = MilvusGallery(standalone.uri, token, SPACE, timeout_seconds=10)
+    with pytest.raises(BadInput, match="LIKENESS_MILVUS_TOKEN") as caught:
+        await gallery.open()
+    await gallery.close()
+    assert "wrong" not in str(caught.value)
+
+
+@pytest.mark.parametrize("uri", ["milvus:19530", "gallery.db", "", "http://", "http://127.0.0.1:x"])
+async def test_an_address_that_is_none_is_refused_with_what_to_set(uri: str) -> None:
+    gallery = MilvusGallery(uri, "", SPACE, timeout_seconds=10)
+    with pytest.raises(BadInput, match="LIKENESS_MILVUS"):
+        await gallery.open()
+    await gallery.close()
+
+
+async def test_where_nobody_listens_milvus_is_unavailable(tmp_path: Path, gallery_of: Opener) -> None:
+    need("milvus_lite")
+    with pytest.raises(DependencyUnavailable) as caught:
+        await gallery_of(MilvusServer.lite(tmp_path), timeout_seconds=1).open()
+    assert caught.value.dependency == "milvus"
+
+
+async def use_until_it_works(gallery: MilvusGallery, probe: Embedding) -> Sequence[str]:
+    """Search until it works; every failure until then must be an outage, or the error comes out here."""
+    async with asyncio.timeout(120):
+        while True:
+            try:
+                (near,) = await gallery.search([probe])
+                return [each.identity for each in near.identities]
+            except DependencyUnavailable:
+                await asyncio.sleep(0.1)
+
+
+async def test_a_killed_server_is_unavailable_and_found_again_when_it_is_back(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
+    gallery = gallery_of(empty, timeout_seconds=5)
+    await gallery.open()
+    identity, references = person("anna", seed=1)
+    version = await gallery.enrol(identity, references)
+    await asyncio.to_thread(empty.kill)
+    calls = [
+        lambda: gallery.search([identity.centroid]),
+        lambda: gallery.names(),
+        lambda: gallery.enrol(*person("bert", seed=2)),
+        lambda: gallery.remember({"a" * 32: identity.centroid}),
+        lambda: gallery_of(empty, timeout_seconds=1).open(),
+    ]
+    for call in calls:
+        with pytest.raises(DependencyUnavailable):
+            await call()
+    coming = asyncio.create_task(use_until_it_works(gallery, identity.centroid))
+    await asyncio.to_thread(empty.start)
+    assert await coming == ["anna"]
+    assert await gallery.version() == version
+    await gallery.enrol(*person("bert", seed=2))
+    assert await gallery.names() == ["anna", "bert"]
+
+
+async def test_a_server_that_hangs_is_unavailable_and_used_again_when_it_goes_on(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
+    gallery = gallery_of(empty, timeout_seconds=2)
+    await gallery.open()
+    identity, references = person("anna", seed=1)
+    await gallery.enrol(identity, references)
+    empty.pause()
+    try:
+        async with asyncio.timeout(60):  # not for ever is what counts
+            for _ in range(2):  # on the connection that there was, then on a new one
+                with pytest.raises(DependencyUnavailable):
+                    await gallery.search([identity.centroid])
+            with pytest.raises(DependencyUnavailable):
+                await gallery_of(empty, timeout_seconds=1).open()
+    finally:
+        empty.resume()
+    assert await use_until_it_works(gallery, identity.centroid) == ["anna"]
