@@ -49,6 +49,7 @@ format: .venv/ready ## Format and sort imports
 lock: ## Write requirements.lock anew from pyproject.toml
 	@$(BIN)/pip-compile --quiet --upgrade --extra dev --generate-hashes --allow-unsafe --strip-extras --no-header \
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
+	@sed -i '/^# WARNING: pip install will require/,/^    # via likeness-qc/d' requirements.lock # the package itself
 
 clean: ## Delete the virtual environment and every cache in the checkout
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist

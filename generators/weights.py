@@ -126,6 +126,12 @@ def ensure(published: Published, cache_dir: Path, report: Report = silent) -> Pa
     return file
 
 
+def ensure_all(cache_dir: Path, report: Report = silent) -> None:
+    """Have the weights of every served model that needs some. Blocks while it downloads; raises as ``ensure`` does."""
+    for published in PUBLISHED.values():
+        ensure(published, cache_dir, report)
+
+
 def tensors_sha256(tensors: Tensors) -> str:
     """Return the SHA-256 over every tensor's name, type, shape and bytes, in the order of the names."""
     digest = hashlib.sha256()

@@ -28,7 +28,9 @@ def fetch(
     for published in wanted:
         ensure(published, cache_dir, lambda line: typer.echo(line, err=True))
     rows = [_row(published) for published in wanted]
-    typer.echo(json.dumps(rows) if as_json else "\n".join(f"{row['name']}\t{row['folder']}" for row in rows))
+    typer.echo(
+        json.dumps({"weights": rows}) if as_json else "\n".join(f"{row['name']}\t{row['folder']}" for row in rows)
+    )
 
 
 @weights.command("list")
@@ -36,7 +38,7 @@ def show(as_json: AsJson = False) -> None:
     """List every set of weights, and whether it can be used here."""
     rows = [_row(published) for published in PUBLISHED.values()]
     lines = [f"{row['name']}\t{'ready' if row['usable'] else row['detail']}" for row in rows]
-    typer.echo(json.dumps(rows) if as_json else "\n".join(lines))
+    typer.echo(json.dumps({"weights": rows}) if as_json else "\n".join(lines))
 
 
 @weights.command()

@@ -16,7 +16,7 @@ from streams.adapters.faces import TorchExaminer
 from streams.cli.demo_report import write_report
 from streams.cli.output import Json, console, emit
 from streams.cli.progress import PartsDisplay
-from streams.cli.wiring import open_services
+from streams.cli.wiring import fetch_weights, open_services
 from streams.cli.work import supervisor
 from streams.embedded import parts
 from streams.runtime.roles import ROLES
@@ -80,7 +80,7 @@ async def _demo(
     loading = asyncio.create_task(_examiner(settings))
     try:
         with PartsDisplay() as display:
-            context = parts.start(settings, fresh=True, report=display.tell)
+            context = parts.start(settings, fresh=True, report=display.tell, weights=fetch_weights)
             started = await context.__aenter__()
         try:
             full = started.running.fill(settings)

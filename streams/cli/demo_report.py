@@ -12,8 +12,8 @@ from streams.tools.demo import Followed
 from streams.tools.report import DeadLetter, ReportData, needed, write
 
 _NOTE = (
-    "Synthetic people who do not exist were enrolled, and a generator was asked for samples that wander ever farther from"
-    " them: σ says how far. Among the requests are some for a person whom nobody enrolled and for one whose consent was"
+    "People who do not exist were enrolled, and a generator was asked for samples that wander ever farther from them:"
+    " σ says how far. Among the requests are some for a person whom nobody enrolled and for one whose consent was"
     " withdrawn, and some messages that are no requests at all."
 )
 

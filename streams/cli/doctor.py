@@ -1,15 +1,12 @@
 """What ``likeness doctor`` looks at, one finding a thing."""
 
-import asyncio
 import importlib.metadata
 import platform
 import shutil
 import sys
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from streams.embedded import kafka_topics, milvus, state, triton
-from streams.errors import LikenessError
+from streams.embedded import doctor as parts
 from streams.settings import Settings
 
 #: Distributions that matter, and which extra brings those that the base install does without.
@@ -27,8 +24,6 @@ _DISTRIBUTIONS = {
 }
 #: Bytes that downloads and data need on the first run.
 _FREE_BYTES = 1_000_000_000
-#: Seconds that a running part may take to answer.
-_ANSWER_SECONDS = 3.0
 
 
 @dataclass(frozen=True)
@@ -44,15 +39,7 @@ class Finding:
 async def examine(settings: Settings) -> list[Finding]:
     """Return every finding; nothing is changed."""
     findings = [_python(), *map(_distribution, _DISTRIBUTIONS), _space(settings), _weights(settings)]
-    running = state.read(settings.data_dir)
-    filled = running.fill(settings) if running else settings
-    parts: dict[str, tuple[str | None, Callable[..., Awaitable[None]]]] = {
-        "kafka": (filled.kafka, kafka_topics.answers),
-        "triton": (filled.triton, triton.answers),
-        "milvus": (filled.milvus, milvus.answers),
-    }
-    findings += await asyncio.gather(*(_part(name, *found) for name, found in parts.items()))
-    return findings
+    return findings + [_part(report) for report in await parts.examine(settings)]
 
 
 def _python() -> Finding:
@@ -86,11 +73,8 @@ def _weights(settings: Settings) -> Finding:
     )
 
 
-async def _part(name: str, address: str | None, answers: Callable[..., Awaitable[None]]) -> Finding:
-    if address is None:
-        return Finding(name, True, "not running", f"`likeness up` starts it, or set LIKENESS_{name.upper()}")
-    try:
-        await answers(address, timeout_seconds=_ANSWER_SECONDS)
-    except LikenessError as error:
-        return Finding(name, False, f"{address}: {error}", "see its log, or `likeness down` and `likeness up`")
-    return Finding(name, True, f"answers at {address}")
+def _part(report: parts.PartReport) -> Finding:
+    if report.running:
+        return Finding(report.part, True, f"answers at {report.address}", report.advice)
+    well = report.installed and report.address is None
+    return Finding(report.part, well, "not running" if well else f"{report.address or 'not installed'}", report.advice)

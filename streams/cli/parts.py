@@ -13,7 +13,7 @@ from rich.table import Table
 from streams.cli.doctor import Finding, examine
 from streams.cli.output import Json, console, emit
 from streams.cli.progress import PartsDisplay
-from streams.cli.wiring import addressed
+from streams.cli.wiring import addressed, fetch_weights
 from streams.embedded import kafka_topics, parts, state
 from streams.embedded.state import Running
 from streams.errors import PartFailed
@@ -63,7 +63,7 @@ async def _up(settings: Settings, fresh: bool, as_json: bool) -> None:
 
 async def _run(settings: Settings, fresh: bool, as_json: bool) -> None:
     with PartsDisplay() as display:
-        context = parts.start(settings, fresh=fresh, report=display.tell)
+        context = parts.start(settings, fresh=fresh, report=display.tell, weights=fetch_weights)
         started = await context.__aenter__()
     try:
         _show(started.running, as_json)

@@ -1,5 +1,6 @@
 """The composition root: from settings to services."""
 
+import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
@@ -47,6 +48,12 @@ def addressed(settings: Settings) -> Settings:
         names = ", ".join(f"LIKENESS_{name.upper()}" for name in missing)
         raise BadInput(f"nothing runs that uses {settings.data_dir}: start it with `likeness up`, or set {names}")
     return filled
+
+
+def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
+    """Have every installed package put the weights of its served models into the cache."""
+    for entry in importlib.metadata.entry_points(group="likeness.weights"):
+        entry.load()(cache_dir, report)
 
 
 def load_policy(name: str) -> Policy:

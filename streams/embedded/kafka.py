@@ -11,8 +11,8 @@ from pathlib import Path
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
-from streams.embedded.process import Child
 from streams.errors import PartFailed, Unready
+from streams.processes.child import Child
 
 #: A small heap and a short way to the first answer matter more here than the last bit of throughput.
 _JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Djava.awt.headless=true")

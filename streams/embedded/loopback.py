@@ -7,8 +7,8 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 
-from streams.embedded.process import Child
 from streams.errors import DependencyUnavailable, PartFailed
+from streams.processes.child import Child
 
 HOST = "127.0.0.1"
 

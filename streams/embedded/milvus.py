@@ -16,8 +16,8 @@ from pymilvus.exceptions import MilvusException
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, connects, free_ports
-from streams.embedded.process import Child
 from streams.errors import DependencyUnavailable, Unready
+from streams.processes.child import Child
 
 REMEDY = "see its log, or set LIKENESS_MILVUS to a server that runs"
 

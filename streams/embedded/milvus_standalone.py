@@ -16,8 +16,8 @@ from typing import Any
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
-from streams.embedded.process import Child
 from streams.errors import Unready
+from streams.processes.child import Child
 
 VERSION = "2.3.5"
 

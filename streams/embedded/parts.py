@@ -14,8 +14,8 @@ from typing import Literal, NoReturn
 
 from streams.embedded import folder, kafka, kafka_jars, kafka_topics, milvus, state, triton
 from streams.embedded.loopback import until_it_answers
-from streams.embedded.process import Child
 from streams.embedded.state import Running
+from streams.processes.child import Child
 from streams.settings import Settings
 from streams.shipped import shipped
 
@@ -47,6 +47,9 @@ class Progress:
 
 Report = Callable[[Progress], None]
 
+Weights = Callable[[Path, Callable[[str], None]], None]
+"""Fetches weights into a cache folder, and reports line by line."""
+
 
 @dataclass
 class Parts:
@@ -72,6 +75,7 @@ async def start(
     fresh: bool = False,
     report: Report = lambda progress: None,
     models: Path | None = None,
+    weights: Weights = lambda cache_dir, report: None,
 ) -> AsyncIterator[Parts]:
     """Start every part that the settings give no address for, in parallel; end them all on leaving.
 
@@ -82,6 +86,7 @@ async def start(
         fresh: Delete the embedded parts' data first.
         report: Told of every step, from more than one thread.
         models: Triton's model repository; the shipped one where None.
+        weights: Puts what the models need into the cache folder; runs before Triton starts, and may download.
 
     Raises:
         BadInput: The data folder cannot be used, or is in use.
@@ -98,7 +103,7 @@ async def start(
         )
         if fresh:
             await asyncio.to_thread(folder.wipe, data_dir)
-        starter = _Starter(settings, data_dir, hold, models or shipped("triton_models"), report)
+        starter = _Starter(settings, data_dir, hold, models or shipped("triton_models"), weights, report)
         try:
             running = await starter.start_all()
             state.write(data_dir, running)
@@ -116,6 +121,7 @@ class _Starter:
     data_dir: Path
     hold: int
     models: Path
+    weights: Weights
     report: Report
     children: dict[str, Child] = field(default_factory=dict)
     addresses: dict[str, str] = field(default_factory=dict)
@@ -182,6 +188,7 @@ class _Starter:
 
     async def _triton(self) -> None:
         plan = triton.plan(self.data_dir, self.settings.cache_dir, self.models)
+        await asyncio.to_thread(self.weights, self.settings.cache_dir, partial(self._tell, "triton", "downloading"))
         self._tell("triton", "starting", f"models of {self.models}")
         await asyncio.to_thread(triton.prepare, plan)
         self.cleanings.append(partial(triton.clean, plan))

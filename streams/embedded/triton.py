@@ -19,8 +19,8 @@ from tritonclient.utils import InferenceServerException
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, connects, free_ports
-from streams.embedded.process import Child
 from streams.errors import DependencyUnavailable, Unready
+from streams.processes.child import Child
 
 REMEDY = "see what its log says of the models, or set LIKENESS_TRITON to a server that runs"
 

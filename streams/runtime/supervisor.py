@@ -7,8 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streams.embedded.process import Child
 from streams.errors import Unready
+from streams.processes.child import Child
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import psutil
 
 from streams.embedded import milvus, milvus_standalone
 from streams.embedded.loopback import until_it_answers
-from streams.embedded.process import Child
+from streams.processes.child import Child
 
 #: How long a server may take until it answers: a loaded machine, a standalone that unpacks and recovers.
 _START_SECONDS = 180.0

@@ -1,5 +1,6 @@
 """Enrol people from a folder: one subfolder a person, with images and a consent record."""
 
+import asyncio
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -56,7 +57,7 @@ async def enrol_folder(folder: Path, services: Services, origin: Origin = Origin
     Raises:
         BadInput: If the folder has no subfolders.
     """
-    people = sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+    people = await asyncio.to_thread(_subfolders, folder)
     if not people:
         raise BadInput(f"{folder} has no subfolders: expected one a person, with images and {CONSENT_FILE}")
     return [await _enrol_person(person, services, origin) for person in people]
@@ -89,11 +90,11 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
 async def _references(
     person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
 ) -> list[Reference]:
-    files = sorted(path for path in person.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    files = await asyncio.to_thread(_image_files, person)
     references: dict[str, Reference] = {}
     for start in range(0, len(files), BATCH):
         batch = files[start : start + BATCH]
-        encoded = [path.read_bytes() for path in batch]
+        encoded = await asyncio.gather(*(asyncio.to_thread(path.read_bytes) for path in batch))
         for path, data, seen in zip(batch, encoded, await services.examiner.examine(encoded), strict=True):
             face = only_face(seen)
             if isinstance(face, str):
@@ -103,6 +104,14 @@ async def _references(
             key = reference_id(identity, ref.sha256)
             references[key] = Reference(key, identity, origin, ref.sha256, face.embedding)
     return list(references.values())
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+
+
+def _image_files(person: Path) -> list[Path]:
+    return sorted(path for path in person.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
 def only_face(seen: Examined) -> Face | str:

@@ -71,7 +71,7 @@ async def _different_people(
             if len(chosen) == count:
                 return
     raise BadInput(
-        f"among {MOST_DRAWN} faces of {model} only {len(chosen)} differ by enough; ask for fewer identities than {count}"
+        f"among {MOST_DRAWN} faces of {model} only {len(chosen)} differ by enough: ask for fewer than {count}"
     )
 
 

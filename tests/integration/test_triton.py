@@ -19,9 +19,9 @@ from generators.digiface_dcgan import anchor
 from streams.adapters.triton import TritonGenerator
 from streams.embedded import triton as embedded
 from streams.embedded.loopback import free_ports
-from streams.embedded.process import Child
 from streams.errors import DependencyUnavailable, GeneratorRejected, WeightsUnusable
 from streams.ports import Prompt
+from streams.processes.child import Child
 from streams.settings import Settings
 from streams.shipped import shipped
 

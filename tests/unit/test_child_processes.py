@@ -12,8 +12,8 @@ import pytest
 
 from streams.embedded import folder
 from streams.embedded.loopback import free_ports, until_it_answers
-from streams.embedded.process import LOG_BYTES, Child
 from streams.errors import BadInput, DependencyUnavailable, PartFailed
+from streams.processes.child import LOG_BYTES, Child
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +32,7 @@ time.sleep(600)
 OWNER = """
 import os, sys, time
 from pathlib import Path
-from streams.embedded.process import Child
+from streams.processes.child import Child
 child = Child.start("tree", [sys.executable, "-c", sys.argv[1], sys.argv[2]], os.environ, Path(sys.argv[2] + ".log"))
 time.sleep(600)
 """
