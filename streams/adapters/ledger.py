@@ -83,6 +83,12 @@ class SqlLedger:
 
         return await self._database.transact(work)
 
+    async def release(self, sample_ids: Sequence[str]) -> None:
+        """See ``ports.Ledger``."""
+        statement = update(_sample).where(_id.in_(sample_ids), _sample.c.attempts > 0)
+        statement = statement.values(attempts=_sample.c.attempts - 1)
+        await self._database.transact(lambda connection: connection.execute(statement))
+
     async def child_death(self, sample_id: str) -> int:
         """See ``ports.Ledger``."""
 

@@ -9,6 +9,7 @@ from streams.core.faces import Sighting
 from streams.core.gallery import Neighbourhood
 from streams.core.measure import measure
 from streams.core.measurement import Measurement
+from streams.core.policy import refuse_elsewhere
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
@@ -28,6 +29,9 @@ async def appraise(
         sightings: What was seen in each image, by sample id.
         services: The gallery, consent and policy to judge by.
         examine_ms: What one image took to examine, for the verdict's timings.
+
+    Raises:
+        PolicyRefused: If the policy does not hold for this gallery, which may have been empty when the process began.
     """
     if not sightings:
         return []
@@ -44,6 +48,8 @@ async def appraise(
 
     now = services.now()
     space = services.examiner.space.fingerprint
+    for identity in enrolled.values():
+        refuse_elsewhere(services.policy, embedding_space=space, domain=identity.origin)
     appraised = []
     for key, sighting in sightings.items():
         subject, hood = subjects[key], near.get(key, Neighbourhood((), ()))

@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from streams import topics
 from streams.core import verdict
 from streams.core.deadletter import Burial
-from streams.core.faces import Examined, Sighting, Undecodable
+from streams.core.faces import Embedding, Examined, Sighting, Undecodable
 from streams.core.ids import generated_sample_id, message_id
-from streams.core.ledger import Registered, Registration, State
+from streams.core.ledger import Outcome, Registered, Registration, State
 from streams.core.parse import Refused, carried_image, parse
 from streams.core.records import Message
 from streams.core.subject import Subject, made, trained
-from streams.errors import ExaminerDied, ImageAltered, ImageMissing
+from streams.errors import DependencyUnavailable, ExaminerDied, ImageAltered, ImageMissing
 from streams.events import DeadReason, ImageRef, SampleGenerated, TrainingSamplePublished, to_json, trace_of
 from streams.ports import Services
 from streams.steps.appraise import appraise
@@ -57,34 +57,44 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
         if c.message not in conflicting and held[c.subject.sample_id].state is State.IN_FLIGHT:
             open_.setdefault(c.subject.sample_id, c)
     attempts = await services.ledger.attempt(list(open_)) if open_ else {}
-
-    encoded, lost = await _fetch(open_, services)
-    burials += lost
-    started = time.perf_counter()
-    examined, crashed = await _examine(encoded, attempts, open_, services)
-    burials += crashed
-    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(examined)), 2)
-    sightings: dict[str, Sighting] = {}
-    for sample_id, seen in examined.items():
-        if isinstance(seen, Undecodable):
-            burials.append(open_[sample_id].burial(seen.reason, seen.detail))
-        else:
-            sightings[sample_id] = seen
-
-    subjects = {key: candidate.subject for key, candidate in open_.items()}
-    appraised = await appraise(subjects, sightings, services, examine_ms=examine_ms)
-    judged = [
-        verdict.outcome(one, measurement, trace_of(open_[one.sample_id].message.headers))
-        for one, measurement in appraised
-    ]
-    buried = await bury([replace(b, attempts=attempts.get(b.sample_id, 0)) for b in burials], "judge", services)
+    try:
+        judged, buried_here, embeddings = await _look(open_, attempts, services)
+    except DependencyUnavailable:
+        # An outage says nothing about a sample: only attempts that ended with the process count.
+        await services.ledger.release(list(open_))
+        raise
+    burials = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
+    buried = await bury(burials, "judge", services)
     # What is decided is never examined again, so its embedding must be stored before.
-    embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
     if embeddings:
         await services.gallery.remember(embeddings)
     ended = once([*judged, *buried])
     decided = await services.ledger.decide(ended) if ended else []
     return effects([*decided, *await unpublished(known, services)], [])
+
+
+async def _look(
+    candidates: Mapping[str, _Candidate], attempts: Mapping[str, int], services: Services
+) -> tuple[list[Outcome], list[Burial], dict[str, Embedding]]:
+    """Read, examine and appraise the images; return the verdicts, what is buried, and every face's embedding."""
+    encoded, burials = await _fetch(candidates, services)
+    started = time.perf_counter()
+    examined, crashed = await _examine(encoded, attempts, candidates, services)
+    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(examined)), 2)
+    burials += crashed
+    burials += [
+        candidates[key].burial(seen.reason, seen.detail)
+        for key, seen in examined.items()
+        if isinstance(seen, Undecodable)
+    ]
+    sightings = {key: seen for key, seen in examined.items() if isinstance(seen, Sighting)}
+    subjects = {key: candidate.subject for key, candidate in candidates.items()}
+    judged = [
+        verdict.outcome(one, measurement, trace_of(candidates[one.sample_id].message.headers))
+        for one, measurement in await appraise(subjects, sightings, services, examine_ms=examine_ms)
+    ]
+    embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
+    return judged, burials, embeddings
 
 
 async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[list[_Candidate], list[Burial]]:

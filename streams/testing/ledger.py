@@ -17,6 +17,9 @@ class ForgetfulLedger:
     async def attempt(self, sample_ids: Sequence[str]) -> dict[str, int]:
         return dict.fromkeys(sample_ids, 1)
 
+    async def release(self, sample_ids: Sequence[str]) -> None:
+        return
+
     async def child_death(self, sample_id: str) -> int:
         return 1
 

@@ -183,6 +183,16 @@ async def test_attempts_are_counted_for_each_row(ledger: SqlLedger):
     assert (await ledger.register([[row("s-1")]]))["s-1"].attempts == 2
 
 
+async def test_an_attempt_that_ended_in_order_is_taken_back(ledger: SqlLedger):
+    await ledger.register([[row("s-0")], [row("s-1")]])
+    await ledger.attempt(["s-0", "s-1"])
+
+    await ledger.release(["s-0"])
+    await ledger.release(["s-0"])
+
+    assert await ledger.attempt(["s-0", "s-1"]) == {"s-0": 1, "s-1": 2}
+
+
 async def test_deaths_of_children_are_counted_apart_from_attempts(ledger: SqlLedger):
     await ledger.register([[row("s-0")], [row("s-1")]])
 

@@ -301,7 +301,7 @@ async def test_where_nobody_listens_milvus_is_unavailable(tmp_path: Path, galler
 
 async def use_until_it_works(gallery: MilvusGallery, probe: Embedding) -> Sequence[str]:
     """Search until it works; every failure until then must be an outage, or the error comes out here."""
-    async with asyncio.timeout(120):
+    async with asyncio.timeout(240):
         while True:
             try:
                 (near,) = await gallery.search([probe])

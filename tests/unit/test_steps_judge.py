@@ -13,12 +13,13 @@ from streams.core.faces import Undecodable
 from streams.core.ids import generated_sample_id, message_id, training_sample_id
 from streams.core.ledger import Registration
 from streams.core.measurement import Measurement
+from streams.core.policy import Domain
 from streams.core.records import Message, Record
-from streams.errors import DependencyUnavailable, ExaminerDied
+from streams.errors import DependencyUnavailable, ExaminerDied, PolicyRefused
 from streams.events import DeadReason, ImageRef, SampleJudged, to_json
 from streams.ports import Services
 from streams.steps import generate, judge
-from streams.testing.examiner import StubExaminer
+from streams.testing.examiner import STUB_SPACE, StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.interruption import Interrupted, Interruption
 from streams.testing.ledger import ForgetfulLedger
@@ -315,6 +316,26 @@ async def test_from_the_third_attempt_on_a_sample_is_examined_alone(services: Se
     }
     assert [len(call) for call in services.examiner.calls] == [2, 2]
     assert services.lone_examiner.calls == [[drawn()], [drawn(BERT)]]
+
+
+async def test_an_outage_is_no_attempt(services: Services):
+    services = replace(services, examiner=StubExaminer(failures=[DependencyUnavailable("milvus", "down")] * 5))
+    for _ in range(5):
+        with pytest.raises(DependencyUnavailable):
+            await judge([sample()], services)
+
+    await run(services, sample())
+
+    assert services.lone_examiner.calls == []
+    assert (await services.ledger.attempt([FIRST]))[FIRST] == 2
+
+
+async def test_a_policy_for_another_domain_than_the_gallerys_judges_nobody(services: Services):
+    elsewhere = Domain(domain="photo", embedding_space=STUB_SPACE.fingerprint, comparator="centroid/raw")
+    services = replace(services, policy=services.policy.model_copy(update={"holds_for": elsewhere}))
+
+    with pytest.raises(PolicyRefused, match="photo references, this gallery's are synthetic"):
+        await judge([sample()], services)
 
 
 async def test_an_image_that_kills_three_children_is_a_crash_loop_and_its_batch_mates_live(services: Services):
