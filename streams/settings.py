@@ -1,21 +1,41 @@
 """What can be set: one frozen class, read from the environment (``LIKENESS_…``) and nowhere else."""
 
+import re
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import platformdirs
-from pydantic import Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from streams.errors import BadInput
+
+_PREFIX = "LIKENESS_"
+
+_ADDRESS = re.compile(r"([^\s,:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
+
+
+def _address(text: str) -> str:
+    if not _ADDRESS.fullmatch(text):
+        raise ValueError("expected host:port")
+    return text
+
+
+def _addresses(text: str) -> str:
+    if not all(map(_ADDRESS.fullmatch, text.split(","))):
+        raise ValueError("expected host:port, or several of them with commas between")
+    return text
 
 
 class Settings(BaseSettings):
     """Everything that can be set. An address that is not set is that of the embedded part, where one runs."""
 
-    model_config = SettingsConfigDict(env_prefix="LIKENESS_", frozen=True, extra="ignore")
+    model_config = SettingsConfigDict(env_prefix=_PREFIX, env_ignore_empty=True, frozen=True, extra="ignore")
 
-    kafka: str | None = None
+    kafka: Annotated[str, AfterValidator(_addresses)] | None = None
     """Kafka's bootstrap servers, ``host:port[,host:port…]``."""
-    triton: str | None = None
+    triton: Annotated[str, AfterValidator(_address)] | None = None
     """Triton's gRPC address, ``host:port``."""
     milvus: str | None = None
     """Milvus' URI, ``http://host:port`` or ``https://…`` of a cluster or of Zilliz Cloud."""
@@ -49,6 +69,27 @@ class Settings(BaseSettings):
     session_timeout_seconds: PositiveFloat = 30.0
     """After how long without a heartbeat Kafka gives a worker's partitions to another."""
     stuck_after_seconds: PositiveFloat = 120.0
-    """A worker with lag, closed breakers and no progress for this long ends itself, to be started again."""
+    """A worker whose messages wait for this long, with nothing done and nothing down, ends itself to be restarted."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
+
+
+def read_settings() -> Settings:
+    """Return what the environment sets.
+
+    Raises:
+        BadInput: If a variable has a value that it cannot have; every such variable is named.
+    """
+    try:
+        return Settings()
+    except ValidationError as error:
+        faults = [f"{_name(fault)}: {_expected(fault)}, got {fault['input']!r}" for fault in error.errors()]
+        raise BadInput(f"{'; '.join(faults)}: correct or unset it") from error
+
+
+def _name(fault: ErrorDetails) -> str:
+    return f"{_PREFIX}{fault['loc'][0]}".upper()
+
+
+def _expected(fault: ErrorDetails) -> str:
+    return fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")

@@ -41,7 +41,7 @@ class Database:
             _durable_sqlite(self._engine)
             path = make_url(url).database
             if path:
-                Path(path).parent.mkdir(parents=True, exist_ok=True)
+                _make_folder(Path(path).parent)
 
     async def open(self) -> None:
         """Create the tables that are missing."""
@@ -75,6 +75,16 @@ class Database:
         if rows:
             dialect = sqlite if self._engine.dialect.name == "sqlite" else postgresql
             connection.execute(dialect.insert(table).on_conflict_do_nothing(), rows)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise BadInput(
+            f"the ledger's folder {folder} cannot be made: {error.strerror}; set LIKENESS_LEDGER to a database in a"
+            " folder that can be written"
+        ) from error
 
 
 def _durable_sqlite(engine: Engine) -> None:

@@ -4,11 +4,7 @@ import asyncio
 
 import typer
 
-from streams.cli.output import Json, console, emit
-from streams.cli.wiring import addressed
-from streams.settings import Settings
-from streams.tools.audit import audit as weigh
-from streams.tools.audit import render
+from streams.cli.output import Json, emit, page
 
 #: Exit status when the balance does not close.
 UNBALANCED_STATUS = 1
@@ -16,16 +12,25 @@ UNBALANCED_STATUS = 1
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(audit)
+    app.command(rich_help_panel="Look closer")(audit)
 
 
 def audit(as_json: Json = False) -> None:
-    """Count every sample: requested = accepted + flagged + dead + in flight, none lost, none judged twice."""
-    settings = addressed(Settings())
+    """Count every sample, and say whether any is lost or judged twice.
+
+    requested = accepted + flagged + dead + in flight, in the ledger and on the topics. Exit status 1 where not.
+    """
+    from streams.cli.wiring import addressed, answering
+    from streams.settings import read_settings
+    from streams.tools.audit import audit as weigh
+    from streams.tools.audit import render
+
+    settings = addressed(read_settings(), "kafka", "ledger")
+    asyncio.run(answering(settings, "kafka"))
     balance = asyncio.run(weigh(settings.kafka or "", settings.ledger or "", group=settings.group))
     if as_json:
         emit(balance.as_dict())
     else:
-        console.print(render(balance))
+        page.print(render(balance))
     if not balance.sound:
         raise typer.Exit(UNBALANCED_STATUS)

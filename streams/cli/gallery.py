@@ -1,31 +1,33 @@
-"""``likeness enrol`` and ``likeness consent``: who may be shown."""
+"""``likeness enrol`` and ``likeness withdraw``: who may be shown."""
 
 import asyncio
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from streams.adapters.faces import TorchExaminer
-from streams.cli.output import Json, console, emit
-from streams.cli.wiring import addressed, examining_services, open_services
+from streams.cli.output import Json, console, emit, page, say
 from streams.core.gallery import Origin
 from streams.errors import BadInput
-from streams.settings import Settings
-from streams.tools.enrol import Enrolled, enrol_folder
-from streams.tools.synthetic import enrol_synthetic
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.tools.enrol import Enrolled
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(enrol)
-    app.command()(withdraw)
+    app.command(rich_help_panel="Use")(enrol)
+    app.command(rich_help_panel="Use")(withdraw)
 
 
 def enrol(
-    folder: Annotated[Path | None, typer.Argument(help="One subfolder a person: images and consent.toml.")] = None,
+    folder: Annotated[
+        Path | None, typer.Argument(help="Has one subfolder a person, named as the identity: images and consent.toml.")
+    ] = None,
     synthetic: Annotated[int, typer.Option(min=0, help="Enrol so many synthetic identities instead.")] = 0,
     model: Annotated[str, typer.Option(help="The generator that synthetic identities come from.")] = "face_gan",
     references: Annotated[int, typer.Option(min=1, help="References of each synthetic identity.")] = 6,
@@ -33,29 +35,44 @@ def enrol(
     origin: Annotated[Origin, typer.Option(help="Where the folder's images come from.")] = Origin.PHOTO,
     as_json: Json = False,
 ) -> None:
-    """Enrol people from a folder, or synthetic identities from a served generator."""
+    """Enrol people from a folder, or synthetic identities from a served generator.
+
+    consent.toml holds `granted_on = 2026-01-31` and `evidence = "signed form 17"`, and may hold `expires_on`; or
+    `protected = true` for somebody whom nobody may generate. Who is enrolled again is replaced. Exit status 1 where
+    somebody could not be enrolled.
+    """
     if (folder is None) == (synthetic == 0):
         raise BadInput("expected either a folder or --synthetic N, not both and not neither")
-    settings = addressed(Settings())
     if folder is not None:
-        results = asyncio.run(_enrol_folder(settings, folder, origin))
+        results = asyncio.run(_enrol_folder(read_settings(), folder, origin))
     else:
-        results = asyncio.run(_enrol_synthetic(settings, synthetic, model, seed, references))
+        results = asyncio.run(_enrol_synthetic(read_settings(), synthetic, model, seed, references))
     enrolled = [one for one in results if one.refused is None]
     if as_json:
         emit({"enrolled": len(enrolled), "identities": [asdict(one) for one in results]})
     else:
-        console.print(_table(results))
-    if not enrolled:
+        page.print(_table(results))
+    if len(enrolled) < len(results):
         raise typer.Exit(1)
 
 
-async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> list[Enrolled]:
+async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> "list[Enrolled]":
+    from streams.cli.wiring import addressed, examining_services
+    from streams.tools.enrol import enrol_folder, people_in
+
+    people = people_in(folder)
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
     async with examining_services(settings, create_gallery=True) as services:
-        return await enrol_folder(folder, services, origin)
+        return await enrol_folder(people, services, origin)
 
 
-async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int, references: int) -> list[Enrolled]:
+async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int, references: int) -> "list[Enrolled]":
+    from streams.cli.wiring import addressed, answering, examining_services
+    from streams.tools.enrol import Enrolled
+    from streams.tools.synthetic import enrol_synthetic
+
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
+    await answering(settings, "triton")
     async with examining_services(settings, create_gallery=True) as services:
         names = await enrol_synthetic(
             count, services, model=model, seed=seed, references=references, report=console.print
@@ -63,11 +80,12 @@ async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int
     return [Enrolled(name, references) for name in names]
 
 
-def _table(results: list[Enrolled]) -> Table:
-    table = Table("identity", "references", "skipped", "result")
+def _table(results: "list[Enrolled]") -> Table:
+    table = Table("identity", "references", "result", "images not used", box=None, pad_edge=False)
     for one in results:
         skipped = "\n".join(f"{name}: {why}" for name, why in one.skipped.items())
-        table.add_row(one.identity, str(one.references), skipped, one.refused or "enrolled")
+        result = "[green]enrolled[/]" if one.refused is None else f"[red]refused[/]: {escape(one.refused)}"
+        table.add_row(escape(one.identity), str(one.references), result, escape(skipped))
     return table
 
 
@@ -76,15 +94,22 @@ def withdraw(
     note: Annotated[str, typer.Option(help="Why, or on whose word.")] = "withdrawn by command",
     as_json: Json = False,
 ) -> None:
-    """Withdraw a person's consent: from now on nothing is generated of them, and nothing accepted."""
-    asyncio.run(_withdraw(addressed(Settings()), identity, note))
+    """Withdraw a person's consent: nothing more is generated of them, and nothing accepted."""
+    asyncio.run(_withdraw(read_settings(), identity, note))
     if as_json:
         emit({"identity": identity, "consent": "withdrawn"})
     else:
-        console.print(f"{identity}: consent is withdrawn")
+        say(f"{identity}: consent is withdrawn")
 
 
 async def _withdraw(settings: Settings, identity: str, note: str) -> None:
+    from streams.adapters.faces import TorchExaminer
+    from streams.cli.wiring import addressed, answering, open_services
+    from streams.core.enrolment import require_name
+
+    require_name(identity, "identity")
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
+    await answering(settings, "milvus")
     async with open_services(settings, TorchExaminer(settings)) as services:
         if identity not in await services.gallery.identities([identity]):
             raise BadInput(f"nobody is enrolled as {identity!r}")

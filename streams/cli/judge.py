@@ -2,23 +2,25 @@
 
 import asyncio
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit
-from streams.cli.wiring import addressed, examining_services
-from streams.core.faces import Undecodable
-from streams.core.policy import refuse_elsewhere
-from streams.events import SampleJudged
-from streams.settings import Settings
-from streams.tools.judge_files import judge_files
+from streams.cli.output import Json, emit, page
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.core.faces import Undecodable
+    from streams.events import SampleJudged
+
+_FIELDS = ("decision", "reasons", "similarity", "margin", "nearest", "faces", "policy_version", "embedding_space")
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(judge)
+    app.command(rich_help_panel="Use")(judge)
 
 
 def judge(
@@ -26,34 +28,52 @@ def judge(
     identity: Annotated[str, typer.Option(help="Whom they should show.")],
     as_json: Json = False,
 ) -> None:
-    """Judge image files: do they show this enrolled identity, and nobody else?"""
-    judged = asyncio.run(_judge(addressed(Settings()), images, identity))
+    """Judge image files: do they show this enrolled identity, and nobody else?
+
+    By the rules that judge the stream; nothing is stored and nothing is published.
+    """
+    from streams.cli.wiring import addressed
+
+    judged = asyncio.run(_judge(addressed(read_settings(), "triton", "milvus", "ledger", "images"), images, identity))
+    rows = [{"image": str(path), **_as_dict(result)} for path, result in judged]
     if as_json:
-        emit({"images": [{"image": str(path), **_as_dict(result)} for path, result in judged]})
-        return
-    table = Table("image", "decision", "similarity", "reasons", "nearest")
-    for path, result in judged:
-        row = _as_dict(result)
-        reasons = "\n".join(reason["text"] for reason in row["reasons"])
-        nearest = "\n".join(f"{near['identity']} {near['similarity']:.4f}" for near in row["nearest"])
-        table.add_row(path.name, row["decision"], str(row["similarity"] or ""), reasons, nearest)
-    console.print(table)
+        emit({"images": rows})
+    else:
+        page.print(_table(rows))
 
 
 async def _judge(
     settings: Settings, images: list[Path], identity: str
-) -> list[tuple[Path, SampleJudged | Undecodable]]:
+) -> "list[tuple[Path, SampleJudged | Undecodable]]":
+    from streams.cli.wiring import examining_services
+    from streams.core.policy import refuse_elsewhere
+    from streams.tools.judge_files import judge_files, read_files
+
+    encoded = read_files(images)
     async with examining_services(settings) as services:
         domain = await services.gallery.domain()
         refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
-        return await judge_files(images, identity, services)
+        return await judge_files(encoded, identity, services)
 
 
-def _as_dict(result: SampleJudged | Undecodable) -> dict[str, Any]:
+def _as_dict(result: "SampleJudged | Undecodable") -> dict[str, Any]:
     """Return what is said of one file; one that is no image is neither accepted nor flagged."""
+    from streams.core.faces import Undecodable
+
     if isinstance(result, Undecodable):
         reasons = [{"code": result.reason.value, "text": result.detail}]
-        return {"decision": "undecodable", "reasons": reasons, "similarity": None, "nearest": []}
-    fields = ("decision", "reasons", "similarity", "margin", "nearest", "faces", "policy_version", "embedding_space")
+        return dict.fromkeys(_FIELDS) | {"decision": "undecodable", "reasons": reasons, "nearest": []}
     dumped = result.model_dump(mode="json")
-    return {name: dumped[name] for name in fields}
+    return {name: dumped[name] for name in _FIELDS}
+
+
+def _table(rows: list[dict[str, Any]]) -> Table:
+    table = Table("image", "decision", "similarity", "why", "nearest", box=None, pad_edge=False)
+    for row in rows:
+        colour = {"accepted": "green", "flagged": "yellow"}.get(row["decision"], "red")
+        similarity = "" if row["similarity"] is None else f"{row['similarity']:.4f}"
+        why = "\n".join(reason["text"] for reason in row["reasons"])
+        nearest = "\n".join(f"{near['identity']} {near['similarity']:.4f}" for near in row["nearest"])
+        decision = f"[{colour}]{row['decision']}[/]"
+        table.add_row(escape(Path(row["image"]).name), decision, similarity, escape(why), escape(nearest))
+    return table

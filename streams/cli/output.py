@@ -8,8 +8,10 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 
-#: For people: progress, tables, errors.
+#: Progress and errors.
 console = Console(stderr=True)
+#: Results for people. With ``--json`` nothing is printed here.
+page = Console()
 
 Json = Annotated[
     bool, typer.Option("--json", help="Print one JSON object on standard output, all else on standard error.")
@@ -17,6 +19,11 @@ Json = Annotated[
 
 
 def emit(result: Mapping[str, Any]) -> None:
-    """Print a command's result as one JSON object."""
+    """Print a command's result as one JSON object, on one line."""
     sys.stdout.write(json.dumps(result, ensure_ascii=False, default=str) + "\n")
     sys.stdout.flush()
+
+
+def say(text: str) -> None:
+    """Print a line about a result as it is: paths and ids stay in one piece, and nothing in it is markup."""
+    page.print(text, highlight=False, markup=False, soft_wrap=True)

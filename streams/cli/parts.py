@@ -1,139 +1,157 @@
 """``likeness up``, ``down``, ``topics`` and ``doctor``: the parts around the workers."""
 
 import asyncio
-import signal
 import subprocess
 import sys
 import time
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from streams.cli.doctor import Finding, examine
-from streams.cli.output import Json, console, emit
-from streams.cli.progress import PartsDisplay
-from streams.cli.wiring import addressed, fetch_weights
-from streams.embedded import kafka_topics, parts, state
-from streams.embedded.state import Running
-from streams.errors import PartFailed
-from streams.settings import Settings
+from streams.cli.output import Json, console, emit, page, say
+from streams.errors import BadInput, LikenessError, PartFailed
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.cli.doctor import Finding
+    from streams.embedded.state import Running
 
 #: Seconds that ``up --detach`` waits for the parts, downloads included.
 DETACH_SECONDS = 900.0
+#: Exit status of ``up`` where something that was given is wrong; ``main`` gives it.
+_WRONG_STATUS = 2
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(up)
-    app.command()(down)
-    app.command("topics")(create_topics)
-    app.command()(doctor)
+    app.command(rich_help_panel="Run")(up)
+    app.command(rich_help_panel="Run")(down)
+    app.command("topics", rich_help_panel="Run")(create_topics)
+    app.command(rich_help_panel="Run")(doctor)
 
 
 def up(
-    fresh: Annotated[bool, typer.Option(help="Delete the embedded parts' data first.")] = False,
-    detach: Annotated[bool, typer.Option(help="Leave the parts running in the background.")] = False,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Delete the embedded parts' data first.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Leave the parts running in the background.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Start Kafka, Triton, Milvus and the ledger on this machine, until Ctrl-C or `likeness down`."""
-    settings = Settings()
+    """Start Kafka, Triton, Milvus and the ledger on this machine.
+
+    They run until Ctrl-C or `likeness down`; their data is kept in LIKENESS_DATA_DIR. A part whose address is set
+    (LIKENESS_KAFKA, …) is used where it is and not started.
+    """
+    settings = read_settings()
     if detach:
         _show(_detach(settings, fresh), as_json)
-        return
-    asyncio.run(_up(settings, fresh, as_json))
+    else:
+        _stay(settings, fresh, as_json)
 
 
-async def _up(settings: Settings, fresh: bool, as_json: bool) -> None:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
-    main = asyncio.create_task(_run(settings, fresh, as_json))
-    asked = asyncio.create_task(stopping.wait())
-    await asyncio.wait({main, asked}, return_when=asyncio.FIRST_COMPLETED)
-    if not main.done():
-        main.cancel()
-    asked.cancel()
+def _stay(settings: Settings, fresh: bool, as_json: bool) -> None:
+    from streams.cli.interruption import Interrupted, interruptible
+
     try:
-        await main
-    except asyncio.CancelledError:
+        asyncio.run(interruptible(_up(settings, fresh, as_json)))
+    except Interrupted:  # the way in which it is meant to end
         console.print("the parts have ended; their data is kept")
 
 
-async def _run(settings: Settings, fresh: bool, as_json: bool) -> None:
-    with PartsDisplay() as display:
-        context = parts.start(settings, fresh=fresh, report=display.tell, weights=fetch_weights)
-        started = await context.__aenter__()
-    try:
+async def _up(settings: Settings, fresh: bool, as_json: bool) -> None:
+    from streams.cli.progress import running_parts
+
+    async with running_parts(settings, fresh=fresh) as started:
         _show(started.running, as_json)
         await started.watch()
-    finally:
-        await context.__aexit__(None, None, None)
 
 
-def _detach(settings: Settings, fresh: bool) -> Running:
+def _detach(settings: Settings, fresh: bool) -> "Running":
     """Start the parts in a process of their own and wait until they are ready."""
-    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    from streams.embedded import folder, state
+
+    if refusal := state.already_up(settings.data_dir):
+        raise refusal
+    folder.claim(settings.data_dir)
     log_path = settings.data_dir / "up.log"
     command = [sys.executable, "-m", "streams.cli.main", "up", *(["--fresh"] if fresh else [])]
-    with log_path.open("wb") as log:
+    with folder.writable(settings.data_dir), log_path.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-    deadline = time.monotonic() + DETACH_SECONDS
-    while time.monotonic() < deadline:
-        running = state.read(settings.data_dir)
-        if running is not None and running.pid == process.pid:
-            return running
-        if process.poll() is not None:
-            raise PartFailed(log_path.read_text(errors="replace")[-2000:].strip())
-        time.sleep(0.1)
-    process.terminate()
-    raise PartFailed(f"the parts are not ready after {DETACH_SECONDS:.0f} s: see {log_path}")
+    running = None
+    try:
+        deadline = time.monotonic() + DETACH_SECONDS
+        while running is None and time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise _failure(process.returncode, log_path.read_text(errors="replace"))
+            running = state.read(settings.data_dir)
+            time.sleep(0.1)
+    finally:
+        if running is None:
+            process.terminate()
+    if running is None:
+        raise PartFailed(f"the parts are not ready after {DETACH_SECONDS:.0f} s: see {log_path}")
+    return running
 
 
-def _show(running: Running, as_json: bool) -> None:
+def _failure(status: int, log: str) -> LikenessError:
+    """Return the error that ended ``up`` in the background, without the progress before it."""
+    _, found, message = log.rpartition("likeness: ")
+    text = (message if found else log[-2000:]).strip()
+    return BadInput(text) if status == _WRONG_STATUS else PartFailed(text)
+
+
+def _show(running: "Running", as_json: bool) -> None:
     addresses = {name: getattr(running, name) for name in ("kafka", "triton", "milvus", "ledger", "images")}
     if as_json:
         emit({**addresses, "pid": running.pid, "versions": dict(running.versions), "logs": dict(running.logs)})
         return
-    table = Table.grid(padding=(0, 2))
     for name, address in addresses.items():
-        table.add_row(f"[bold]{name}[/]", address)
-    console.print(table)
+        say(f"{name:7} {address}")
 
 
 def down(as_json: Json = False) -> None:
     """End the parts that `likeness up` started; their data is kept."""
-    ended = state.down(Settings().data_dir)
+    from streams.embedded import state
+
+    ended = state.down(read_settings().data_dir)
     if as_json:
         emit({"ended": ended})
     else:
-        console.print("the parts have ended" if ended else "nothing was running")
+        say("the parts have ended; their data is kept" if ended else "nothing was running")
 
 
 def create_topics(as_json: Json = False) -> None:
-    """Create the topics that are missing; the embedded Kafka has them already."""
-    settings = addressed(Settings())
+    """Create the topics that are missing on a Kafka of your own; the embedded one has them already."""
+    from streams.cli.wiring import addressed, answering
+    from streams.embedded import kafka_topics
+
+    settings = addressed(read_settings(), "kafka")
+    asyncio.run(answering(settings, "kafka"))
     created = asyncio.run(kafka_topics.create(settings.kafka or ""))
     if as_json:
         emit({"created": list(created)})
     else:
-        console.print(f"created: {', '.join(created) or 'nothing, all are there'}")
+        say(f"created: {', '.join(created)}" if created else "all topics are there already")
 
 
 def doctor(as_json: Json = False) -> None:
-    """Say what is installed, what runs, in which versions, and what to do about what is wrong."""
-    findings = asyncio.run(examine(Settings()))
+    """Say what is installed, what runs, and what to do about what is wrong.
+
+    Exit status 1 where something is wrong. Nothing is started and nothing is changed.
+    """
+    from streams.cli.doctor import examine
+
+    findings = asyncio.run(examine(read_settings()))
+    well = all(finding.well for finding in findings)
     if as_json:
-        emit({"findings": [vars(finding) for finding in findings], "well": all(f.well for f in findings)})
+        emit({"findings": [vars(finding) for finding in findings], "well": well})
     else:
-        console.print(_findings(findings))
-    if not all(finding.well for finding in findings):
+        page.print(_findings(findings))
+    if not well:
         raise typer.Exit(1)
 
 
-def _findings(findings: list[Finding]) -> Table:
-    table = Table("", "what", "found", "what to do")
+def _findings(findings: list["Finding"]) -> Table:
+    table = Table("", "what", "found", "what to do", box=None, pad_edge=False)
     for finding in findings:
         mark = "[green]✓[/]" if finding.well else "[red]✗[/]"
         table.add_row(mark, finding.what, finding.found, finding.remedy)

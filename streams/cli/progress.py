@@ -1,14 +1,29 @@
-"""Progress for people: a line a part while the parts start."""
+"""The parts of one command: started with a line of progress each, and ended with it."""
 
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from types import TracebackType
 
 from rich.live import Live
 from rich.table import Table
 
 from streams.cli.output import console
-from streams.embedded.parts import Progress
+from streams.cli.wiring import fetch_weights
+from streams.embedded import parts
+from streams.embedded.parts import Parts, Progress
+from streams.settings import Settings
 
 _MARKS = {"downloading": "[cyan]⭳[/]", "starting": "[yellow]…[/]", "ready": "[green]✓[/]"}
+
+
+@asynccontextmanager
+async def running_parts(settings: Settings, *, fresh: bool) -> AsyncIterator[Parts]:
+    """Start the parts, show how far they are until all are ready, and end them on leaving."""
+    async with AsyncExitStack() as stack:
+        with PartsDisplay() as display:
+            context = parts.start(settings, fresh=fresh, report=display.tell, weights=fetch_weights)
+            started = await stack.enter_async_context(context)
+        yield started
 
 
 class PartsDisplay:
@@ -40,7 +55,10 @@ class PartsDisplay:
             self._live.update(self._table())
         elif before is None or before.phase != progress.phase:
             console.print(
-                f"{progress.seconds:6.1f} s  {progress.part}: {progress.phase}: {progress.detail}", highlight=False
+                f"{progress.seconds:6.1f} s  {progress.part:6}  {progress.phase:11}  {progress.detail}",
+                highlight=False,
+                markup=False,
+                soft_wrap=True,
             )
 
     def _table(self) -> Table:

@@ -1,28 +1,23 @@
-"""``likeness request`` and ``likeness watch``: publish, and follow what comes of it."""
+"""``likeness request``: ask for samples."""
 
 import asyncio
 import sys
 import uuid
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
-from pydantic import ValidationError
 
-from streams import topics
-from streams.cli.output import Json, console, emit
-from streams.cli.wiring import addressed
-from streams.client import Publisher
-from streams.errors import BadInput, DependencyUnavailable
-from streams.events import GenerationRequested, SampleJudged
-from streams.settings import Settings
+from streams.cli.output import Json, emit, say
+from streams.errors import BadInput
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.events import GenerationRequested
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(request)
-    app.command()(watch)
+    app.command(rich_help_panel="Use")(request)
 
 
 def request(
@@ -39,7 +34,11 @@ def request(
     source: Annotated[str, typer.Option(help="Who asks.")] = "likeness-cli",
     as_json: Json = False,
 ) -> None:
-    """Ask for samples of an identity, or publish requests from standard input, one JSON object a line."""
+    """Ask for samples of an identity; or publish requests from standard input.
+
+    Standard input has one JSON object a line, as `likeness schema` describes it for generation.requests. Where one of
+    them is wrong, none is published.
+    """
     if identity is not None:
         content = {
             "source": source,
@@ -52,75 +51,49 @@ def request(
         }
         requests = [_checked(content, "the request")]
     else:
-        requests = [_checked(line, f"line {number}") for number, line in enumerate(sys.stdin, start=1) if line.strip()]
-    settings = addressed(Settings())
-    asyncio.run(_publish(settings, requests))
+        requests = _from_standard_input()
+    asyncio.run(_publish(read_settings(), requests))
     ids = [one.request_id for one in requests]
+    samples = sum(one.count for one in requests)
     if as_json:
-        emit({"requests": len(requests), "samples": sum(one.count for one in requests), "request_ids": ids})
+        emit({"requests": len(requests), "samples": samples, "request_ids": ids})
     else:
-        console.print(f"asked for {sum(one.count for one in requests)} samples: {', '.join(ids[:5])}")
+        more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
+        say(f"asked for {samples} sample{'s' if samples > 1 else ''}: {', '.join(ids[:5])}{more}")
 
 
-def _checked(content: object, where: str) -> GenerationRequested:
+def _from_standard_input() -> "list[GenerationRequested]":
+    example = '{"source": "shop", "request_id": "r-1", "identity": "anna"}'
+    if sys.stdin.isatty():
+        raise BadInput(f"expected --identity, or requests on standard input, one a line, such as {example}")
+    lines = enumerate(sys.stdin.buffer, start=1)
+    requests = [_checked(line, f"line {number} of standard input") for number, line in lines if line.strip()]
+    if not requests:
+        raise BadInput(f"expected requests on standard input, one a line, such as {example}; got none")
+    return requests
+
+
+def _checked(content: dict[str, object] | bytes, where: str) -> "GenerationRequested":
+    from pydantic import ValidationError
+
+    from streams.events import GenerationRequested
+
     try:
-        if isinstance(content, str):
+        if isinstance(content, bytes):
             return GenerationRequested.model_validate_json(content)
         return GenerationRequested.model_validate(content)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors())
-        raise BadInput(f"{where} is no generation request ({faults}); `likeness schema` prints the schema") from error
+        faults = "; ".join(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
+        raise BadInput(
+            f"{where} is no generation request ({faults}): nothing was published; `likeness schema` prints the schema"
+        ) from error
 
 
-async def _publish(settings: Settings, requests: list[GenerationRequested]) -> None:
+async def _publish(settings: Settings, requests: "list[GenerationRequested]") -> None:
+    from streams.cli.wiring import addressed, answering
+    from streams.client import Publisher
+
+    settings = addressed(settings, "kafka")
+    await answering(settings, "kafka")
     async with Publisher(settings.kafka or "") as publisher:
         await publisher.request(*requests)
-
-
-def watch(
-    topic: Annotated[str, typer.Argument(help="Which topic to follow.")] = topics.SAMPLES_FLAGGED.name,
-    from_beginning: Annotated[bool, typer.Option(help="Begin with the oldest message.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
-    as_json: Json = False,
-) -> None:
-    """Follow a topic readably, until Ctrl-C."""
-    known = [one.name for one in topics.ALL]
-    if topic not in known:
-        raise BadInput(f"no topic {topic!r}: choose one of {', '.join(known)}")
-    asyncio.run(_watch(addressed(Settings()), topic, from_beginning, limit, as_json))
-
-
-async def _watch(settings: Settings, topic: str, from_beginning: bool, limit: int | None, as_json: bool) -> None:
-    offset = "earliest" if from_beginning else "latest"
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka, auto_offset_reset=offset)
-    try:
-        await consumer.start()
-        seen = 0
-        async for record in consumer:
-            if as_json:
-                sys.stdout.write(record.value.decode(errors="replace") + "\n")
-                sys.stdout.flush()
-            else:
-                console.print(_line(topic, record), highlight=False, markup=False)
-            seen += 1
-            if seen == limit:
-                return
-    except KafkaError as error:
-        raise DependencyUnavailable("kafka", f"{settings.kafka}: {error}") from error
-    finally:
-        await consumer.stop()
-
-
-def _line(topic: str, record: object) -> str:
-    """Return one line that says what a message is about."""
-    value: bytes = getattr(record, "value", None) or b""
-    if topic in (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name):
-        judged = SampleJudged.model_validate_json(value)
-        similarity = "      " if judged.similarity is None else f"{judged.similarity:.4f}"
-        why = "; ".join(reason.text for reason in judged.reasons)
-        return f"{judged.sample_id[:8]}  {judged.decision:8}  {judged.identity:16}  {similarity}  {why}"
-    headers = dict(getattr(record, "headers", ()))
-    if topic == topics.DEAD_LETTERS.name:
-        reason = headers.get("likeness.dlq.reason", b"").decode()
-        return f"{reason:18}  {headers.get('likeness.dlq.detail', b'').decode()}"
-    return value.decode(errors="replace")[:200]

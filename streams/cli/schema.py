@@ -3,14 +3,15 @@
 import typer
 
 from streams.cli.output import emit
-from streams.core.schemas import schemas
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(schema)
+    app.command(rich_help_panel="Look closer")(schema)
 
 
 def schema() -> None:
     """Print the JSON Schema of every message body, by topic."""
+    from streams.core.schemas import schemas
+
     emit(schemas())

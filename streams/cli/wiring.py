@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from streams.adapters.consent import SqlConsentRegister
 from streams.adapters.database import Database
@@ -16,16 +17,24 @@ from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.lone_examiner import LoneExaminer
 from streams.adapters.milvus import MilvusGallery
+from streams.adapters.milvus_calls import require_address
 from streams.adapters.triton import TritonGenerator
 from streams.cli.output import console
 from streams.core.policy import Policy, parse
-from streams.embedded import state
+from streams.embedded import kafka_topics, state
+from streams.embedded.loopback import connects
 from streams.errors import BadInput
 from streams.ports import Services
 from streams.settings import Settings
 from streams.shipped import shipped
 
 T = TypeVar("T")
+
+#: Every part, as the settings name its address.
+PARTS = ("kafka", "triton", "milvus", "ledger", "images")
+
+#: How long a part may take to answer a command's first call, in seconds. A worker waits for ever instead.
+CONNECT_SECONDS = 10.0
 
 
 class Patiently(Protocol):
@@ -35,19 +44,39 @@ class Patiently(Protocol):
         """Return what the work returns."""
 
 
-def addressed(settings: Settings) -> Settings:
-    """Return settings in which every address is set: what is missing is that of the running embedded parts.
+def addressed(settings: Settings, *parts: str) -> Settings:
+    """Return settings in which the named parts have an address, all where none is named.
+
+    What is missing is that of the running embedded parts.
 
     Raises:
         BadInput: If an address is missing and nothing runs.
     """
     running = state.read(settings.data_dir)
     filled = running.fill(settings) if running else settings
-    missing = [name for name in ("kafka", "triton", "milvus", "ledger", "images") if getattr(filled, name) is None]
+    missing = [name for name in parts or PARTS if getattr(filled, name) is None]
     if missing:
         names = ", ".join(f"LIKENESS_{name.upper()}" for name in missing)
         raise BadInput(f"nothing runs that uses {settings.data_dir}: start it with `likeness up`, or set {names}")
     return filled
+
+
+async def answering(settings: Settings, *parts: str) -> None:
+    """Return where the named parts can be reached: a wrong address is told in seconds, before anything is loaded.
+
+    Raises:
+        DependencyUnavailable: If one of them does not answer.
+    """
+    if "kafka" in parts:
+        await kafka_topics.answers(settings.kafka or "", CONNECT_SECONDS)
+    if "triton" in parts:
+        await connects("triton", settings.triton or "", CONNECT_SECONDS)
+    if "milvus" in parts:
+        require_address(settings.milvus or "")
+        url = urlsplit(settings.milvus or "")
+        await connects(
+            "milvus", f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}", CONNECT_SECONDS
+        )
 
 
 def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
@@ -68,7 +97,10 @@ def load_policy(name: str) -> Policy:
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
         raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
-    return parse(path.read_text(encoding="utf-8"), str(path))
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
 
 
 async def at_once(work: Callable[[], Awaitable[T]]) -> T:
@@ -88,6 +120,7 @@ async def open_services(
         create_gallery: Whether a gallery may be made in this embedding space beside one in another space.
         patiently: Runs what needs a part that may be down.
     """
+    policy = load_policy(settings.policy)
     async with AsyncExitStack() as stack:
         database = Database(settings.ledger or "")
         await patiently(database.open)
@@ -113,7 +146,7 @@ async def open_services(
             images=ImageStore(settings.images or ""),
             ledger=SqlLedger(database),
             consent=SqlConsentRegister(database),
-            policy=load_policy(settings.policy),
+            policy=policy,
             now=partial(datetime.now, UTC),
         )
 
@@ -121,6 +154,8 @@ async def open_services(
 @asynccontextmanager
 async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
     """Open everything, with the networks loaded, for a command that looks at images."""
+    load_policy(settings.policy)  # loading the networks takes seconds: what can be refused without them, is
+    await answering(settings, "milvus")
     examiner = TorchExaminer(settings, report=console.print)
     await examiner.open()
     try:

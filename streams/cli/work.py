@@ -5,22 +5,20 @@ import logging
 import os
 import signal
 from enum import StrEnum
-from functools import partial
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.adapters.faces import TorchExaminer
-from streams.cli.wiring import addressed, open_services
-from streams.core.policy import refuse_elsewhere
-from streams.errors import BadInput, DependencyUnavailable
-from streams.runtime.patience import Patience
-from streams.runtime.roles import JUDGE, ROLES, Role
-from streams.runtime.supervisor import Supervisor
-from streams.runtime.worker import work
-from streams.settings import Settings
+from streams.errors import BadInput
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.runtime.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
+
+#: Seconds between two looks whether the embedded parts are up.
+_LOOK_SECONDS = 0.2
 
 
 class RoleName(StrEnum):
@@ -33,34 +31,49 @@ class RoleName(StrEnum):
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    app.command()(worker)
+    app.command(rich_help_panel="Run")(worker)
 
 
 def worker(
     role: Annotated[RoleName, typer.Option(help="Which hop of the road to work on.")] = RoleName.ALL,
     workers: Annotated[int, typer.Option(min=1, help="Processes a role.")] = 1,
     unsupervised: Annotated[
-        bool, typer.Option(help="Work in this very process and end with it; for systems that restart by themselves.")
+        bool,
+        typer.Option(
+            "--unsupervised", help="Work in this very process and end with it; for systems that restart by themselves."
+        ),
     ] = False,
 ) -> None:
-    """Run workers until they are told to stop."""
+    """Run workers: they generate what is asked for, and judge what was made.
+
+    They run until Ctrl-C or SIGTERM, wait for parts that are down, and are started again when they end. Their logs are
+    in LIKENESS_DATA_DIR/logs.
+    """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
-    settings = Settings()
+    settings = read_settings()
     if not unsupervised:
         asyncio.run(_supervise(settings, role, workers))
     elif role is RoleName.ALL:
         raise typer.BadParameter("one process has one role: choose generate or judge, or leave --unsupervised out")
     else:
-        asyncio.run(_work(settings, ROLES[role]))
+        asyncio.run(_work(settings, role))
 
 
-async def _work(settings: Settings, role: Role) -> None:
+async def _work(settings: Settings, name: RoleName) -> None:
     """Load what the role needs, wait for what it needs from others, and work."""
-    patience = Patience()
+    from streams.adapters.faces import TorchExaminer
+    from streams.cli.wiring import load_policy, open_services
+    from streams.core.policy import refuse_elsewhere
+    from streams.runtime.patience import Patience
+    from streams.runtime.roles import JUDGE, ROLES
+    from streams.runtime.worker import work
+
+    load_policy(settings.policy)  # refused before anything is loaded or waited for
+    role, patience = ROLES[name], Patience()
     examiner = TorchExaminer(settings, report=log.info)
     if role is JUDGE:
         await examiner.open()
-    settings = await patience(partial(_addressed, settings))
+    settings = await _addressed(settings)
     async with open_services(settings, examiner, patiently=patience) as services:
         domain = await patience(services.gallery.domain)
         refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
@@ -68,11 +81,21 @@ async def _work(settings: Settings, role: Role) -> None:
 
 
 async def _addressed(settings: Settings) -> Settings:
-    """Return the settings with every address; parts that are not up yet are waited for like any that is down."""
-    try:
-        return addressed(settings)
-    except BadInput as error:
-        raise DependencyUnavailable("parts", str(error)) from error
+    """Return the settings with every address; wait for the embedded parts where they are not up yet.
+
+    Looking costs nothing, so it is done often: with growing pauses, a demonstration waited for its worker.
+    """
+    from streams.cli.wiring import addressed
+
+    told = False
+    while True:
+        try:
+            return addressed(settings)
+        except BadInput as error:
+            if not told:
+                log.warning("%s; waiting for it", error)
+            told = True
+        await asyncio.sleep(_LOOK_SECONDS)
 
 
 async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
@@ -80,11 +103,14 @@ async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    await supervisor(settings, [role] if role is not RoleName.ALL else list(ROLES), workers).run(stopping)
+    roles = [RoleName.GENERATE, RoleName.JUDGE] if role is RoleName.ALL else [role]
+    await supervisor(settings, [one.value for one in roles], workers).run(stopping)
 
 
-def supervisor(settings: Settings, roles: list[str], workers: int) -> Supervisor:
+def supervisor(settings: Settings, roles: list[str], workers: int) -> "Supervisor":
     """Return a supervisor of workers that have exactly these settings."""
+    from streams.runtime.supervisor import Supervisor
+
     return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=settings.data_dir / "logs")
 
 

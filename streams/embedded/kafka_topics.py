@@ -17,7 +17,13 @@ _PAUSE = 0.05
 async def answers(bootstrap: str, timeout_seconds: float = 10.0) -> None:
     """Return when a broker answers a metadata request. Raises DependencyUnavailable."""
     # A connection that is refused is cheap to notice, and aiokafka would log each as an error.
-    await connects("kafka", bootstrap.split(",")[0], timeout_seconds)
+    for number, server in enumerate(servers := bootstrap.split(","), start=1):
+        try:
+            await connects("kafka", server, timeout_seconds)
+            break
+        except DependencyUnavailable:
+            if number == len(servers):
+                raise
     await _asked(bootstrap, timeout_seconds)
 
 

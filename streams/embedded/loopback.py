@@ -52,7 +52,7 @@ async def connects(dependency: str, address: str, timeout_seconds: float) -> Non
     host, _, port = address.rpartition(":")
     try:
         async with asyncio.timeout(timeout_seconds):
-            _, writer = await asyncio.open_connection(host, int(port))
+            _, writer = await asyncio.open_connection(host.strip("[]"), int(port))
             writer.close()
             await writer.wait_closed()
     except (OSError, ValueError) as error:  # asyncio's TimeoutError is an OSError

@@ -17,23 +17,19 @@ from mode import CrashingSupervisor
 from streams.core.records import Message, Record
 from streams.ports import Services
 from streams.runtime.patience import Patience
-from streams.runtime.progress import Progress
 from streams.runtime.roles import Role
 from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def add_agent(
-    app: faust.App, role: Role, services: Services, settings: Settings, patience: Patience, progress: Progress
-) -> None:
+def add_agent(app: faust.App, role: Role, services: Services, settings: Settings, patience: Patience) -> None:
     """Make the app run the role's step on the role's topics."""
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     source = app.topic(*(topic.name for topic in role.sources), **raw)
 
     async def run(stream: Any) -> None:  # Faust's own type of a stream lacks noack_take
         async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_seconds):
-            progress.took(len(events))
             messages = [_message(event) for event in events]
             try:
                 effects = await patience(partial(role.step, messages, services))
@@ -46,7 +42,6 @@ def add_agent(
                 raise
             for event in events:
                 await stream.ack(event)
-            progress.acknowledged()
 
     app.agent(source, name=f"likeness.{role.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(run)
 

@@ -10,15 +10,14 @@ from streams.errors import Unready
 from streams.ports import Services
 from streams.runtime.agents import add_agent
 from streams.runtime.patience import Patience
-from streams.runtime.progress import Progress
 from streams.runtime.roles import Role
 from streams.settings import Settings
 
-#: The releases whose acknowledgement of offsets was read and tested.
-FAUST_RELEASE = "0.15."
+#: The release whose acknowledgement of offsets was read and tested.
+FAUST_RELEASE = "0.15.3"
 
 
-def build_app(settings: Settings, services: Services, role: Role, patience: Patience, progress: Progress) -> faust.App:
+def build_app(settings: Settings, services: Services, role: Role, patience: Patience) -> faust.App:
     """Return an app that runs the role's agent once it is started."""
     _refuse_other_faust()
     session = settings.session_timeout_seconds
@@ -46,6 +45,7 @@ def build_app(settings: Settings, services: Services, role: Role, patience: Pati
         producer_threaded=False,
         table_standby_replicas=0,
         store="memory://",
+        datadir=str(settings.data_dir / "faust"),
         topic_allow_declare=False,
         topic_disable_leader=True,
         key_serializer="raw",
@@ -53,7 +53,7 @@ def build_app(settings: Settings, services: Services, role: Role, patience: Pati
         web_enabled=False,
         debug=False,
     )
-    add_agent(app, role, services, settings, patience, progress)
+    add_agent(app, role, services, settings, patience)
     return app
 
 
@@ -64,14 +64,15 @@ def _refuse_other_faust() -> None:
         Unready: If the release is another one, or the compiled stream iterator is missing: the pure Python one
             acknowledges messages that it skips after a rebalance.
     """
-    if not faust.__version__.startswith(FAUST_RELEASE):
+    if faust.__version__ != FAUST_RELEASE:
         raise Unready(
-            f"expected faust-streaming {FAUST_RELEASE}x, got {faust.__version__}: pip install 'faust-streaming==0.15.3'"
+            f"expected faust-streaming {FAUST_RELEASE}, got {faust.__version__}:"
+            f" pip install 'faust-streaming=={FAUST_RELEASE}'"
         )
     if getattr(faust_streams, "_CStreamIterator", None) is None:
         raise Unready(
             "faust-streaming's compiled stream iterator is missing: install its binary wheel"
-            " (pip install --only-binary :all: --force-reinstall faust-streaming==0.15.3) and unset NO_CYTHON"
+            " (pip install --only-binary :all: --force-reinstall faust-streaming) and unset NO_CYTHON"
         )
 
 

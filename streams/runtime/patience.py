@@ -31,9 +31,14 @@ class Patience:
     """Failures in a row, by dependency."""
 
     @property
+    def failing(self) -> tuple[str, ...]:
+        """Dependencies whose last call failed. Read from other threads."""
+        return tuple(sorted(name for name, count in dict(self.failures).items() if count))
+
+    @property
     def open_breakers(self) -> tuple[str, ...]:
         """Dependencies that have not answered for a while."""
-        return tuple(sorted(name for name, count in self.failures.items() if count >= OPEN_AFTER))
+        return tuple(sorted(name for name, count in dict(self.failures).items() if count >= OPEN_AFTER))
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` until it is not stopped by an unavailable dependency. Anything else it raises goes on up."""
@@ -42,7 +47,11 @@ class Patience:
             wait=wait_random_exponential(multiplier=FIRST_PAUSE, max=LONGEST_PAUSE),
             before_sleep=self._note,
         )
-        result: T = await retrying(work)
+
+        async def attempt() -> T:  # tenacity awaits what it takes for a coroutine function, which a lambda is not
+            return await work()
+
+        result: T = await retrying(attempt)
         self._recovered()
         return result
 

@@ -10,74 +10,109 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable, Mapping, Set
+from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.runtime.patience import Patience
-from streams.runtime.progress import Progress
-from streams.runtime.roles import Role
-from streams.settings import Settings
 
 log = logging.getLogger(__name__)
 
 #: Exit status of a worker that its watchdog ended (EX_SOFTWARE of sysexits.h).
 STUCK_STATUS = 70
+#: So many looks within the limit.
+LOOKS = 8
+
+Place = tuple[str, int]
+"""Topic and partition."""
 
 
-def is_stuck(*, lag: int, open_breakers: tuple[str, ...], idle_seconds: float, limit_seconds: float) -> bool:
-    """Say whether a worker should be ended: work waits, nothing excuses it, and nothing gets done.
+@dataclass
+class Standstill:
+    """For how long messages have waited without one of them being done."""
 
-    >>> is_stuck(lag=3, open_breakers=(), idle_seconds=121, limit_seconds=120)
-    True
-    >>> is_stuck(lag=3, open_breakers=("milvus",), idle_seconds=121, limit_seconds=120)
-    False
-    """
-    return lag > 0 and not open_breakers and idle_seconds > limit_seconds
+    since: float | None = None
+    """When the standstill began; None while there is none."""
+    _waiting: Mapping[Place, int] = field(default_factory=dict)
+
+    def look(self, waiting: Mapping[Place, int], *, excused: bool, now: float) -> float:
+        """Take in one more look; return the seconds of standstill, 0 while there is none.
+
+        Args:
+            waiting: Committed offsets of this worker's own partitions in which messages wait.
+            excused: A dependency is down: nobody could do better.
+            now: Seconds on any clock that only goes forward.
+
+        >>> still = Standstill()
+        >>> [still.look({("t", 0): 7}, excused=False, now=now) for now in (0, 15, 30)]
+        [0, 15, 30]
+        >>> still.look({("t", 0): 8}, excused=False, now=45)
+        0
+        """
+        stood_still = self.since is not None and self._waiting.items() & waiting.items() == waiting.items()
+        self._waiting = waiting
+        if excused or not waiting:
+            self.since = None
+            return 0
+        if not stood_still or self.since is None:
+            self.since = now
+        return now - self.since
 
 
 class Watchdog(threading.Thread):
-    """Looks a few times within the limit; ends the process with all stacks in its log."""
+    """Looks a few times within the limit; ends the process, with all stacks in its log."""
 
-    def __init__(self, settings: Settings, role: Role, patience: Patience, progress: Progress) -> None:
-        """Watch one worker of this process."""
+    def __init__(
+        self, kafka: str, group: str, patience: Patience, assigned: Callable[[], Set[Place]], *, limit_seconds: float
+    ) -> None:
+        """Watch one worker of this process.
+
+        Args:
+            kafka: Bootstrap servers.
+            group: The worker's consumer group.
+            patience: Knows what the worker waits for.
+            assigned: Returns the partitions that are this worker's now.
+            limit_seconds: A standstill of this many seconds ends the process.
+        """
         super().__init__(name="likeness-watchdog", daemon=True)
-        self._settings, self._role, self._patience, self._progress = settings, role, patience, progress
+        self._kafka, self._group, self._patience, self._assigned = kafka, group, patience, assigned
+        self._limit = limit_seconds
 
     def run(self) -> None:
         """Look until the process ends."""
-        limit = self._settings.stuck_after_seconds
+        still = Standstill()
         while True:
-            time.sleep(limit / 8)
-            if self._progress.idle_seconds() <= limit:
-                continue
+            time.sleep(self._limit / LOOKS)
             try:
-                lag = asyncio.run(self._lag())
+                waiting = asyncio.run(self._waiting())
             except (KafkaError, OSError, TimeoutError):
-                continue  # a broker that is down excuses the worker
-            breakers = self._patience.open_breakers
-            idle = self._progress.idle_seconds()
-            if is_stuck(lag=lag, open_breakers=breakers, idle_seconds=idle, limit_seconds=limit):
-                log.critical("nothing was done for %.0f s while %d messages wait: this process ends itself", idle, lag)
+                waiting = {}  # a broker that is down excuses the worker
+            stood = still.look(waiting, excused=bool(self._patience.failing), now=time.monotonic())
+            if stood > self._limit:
+                log.critical("nothing was done for %.0f s in %s: this process ends itself", stood, sorted(waiting))
                 faulthandler.dump_traceback(sys.stderr)
                 os._exit(STUCK_STATUS)
 
-    async def _lag(self) -> int:
-        """Return how many messages wait for the whole group."""
-        kafka = self._settings.kafka
-        admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
-        consumer = AIOKafkaConsumer(bootstrap_servers=kafka)
+    async def _waiting(self) -> dict[Place, int]:
+        """Return the committed offset of every own partition in which messages wait."""
+        places = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned())]
+        if not places:
+            return {}
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka)
         try:
             await admin.start()
             await consumer.start()
-            committed = await admin.list_consumer_group_offsets(self._role.group(self._settings.group))
-            places = [TopicPartition(t.name, p) for t in self._role.sources for p in range(t.partitions)]
-            ends = await consumer.end_offsets(places)
+            committed = await admin.list_consumer_group_offsets(self._group)
+            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         finally:
             await consumer.stop()
             await admin.close()
-        return sum(max(0, ends[place] - max(0, _offset(committed.get(place)))) for place in places)
+        done = {place: max(_offset(committed.get(place)), begins[place]) for place in places}
+        return {(p.topic, p.partition): offset for p, offset in done.items() if ends[p] > offset}
 
 
 def _offset(entry: object) -> int:

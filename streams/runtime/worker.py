@@ -8,7 +8,6 @@ from contextlib import suppress
 from streams.ports import Services
 from streams.runtime.app import build_app, quiet_libraries
 from streams.runtime.patience import Patience
-from streams.runtime.progress import Progress
 from streams.runtime.ready import wait_for_topics
 from streams.runtime.roles import Role
 from streams.runtime.watchdog import Watchdog
@@ -32,14 +31,18 @@ async def work(settings: Settings, services: Services, role: Role, patience: Pat
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    progress = Progress()
     ready = asyncio.create_task(patience(lambda: wait_for_topics(settings.kafka or "", role.sources)))
     if not await _first(ready, stopping):
         return
-    app = build_app(settings, services, role, patience, progress)
-    watchdog = Watchdog(settings, role, patience, progress)
-    watchdog.start()
+    app = build_app(settings, services, role, patience)
     await app.start()
+    Watchdog(
+        settings.kafka or "",
+        role.group(settings.group),
+        patience,
+        lambda: {(place.topic, place.partition) for place in app.consumer.assignment()},
+        limit_seconds=settings.stuck_after_seconds,
+    ).start()
     log.info("%s works for group %s", role.name, role.group(settings.group))
     stopped = asyncio.create_task(app.wait_until_stopped())
     await _first(stopped, stopping)

@@ -20,6 +20,7 @@ async def appraise(
     sightings: Mapping[str, Sighting],
     services: Services,
     *,
+    gallery_version: str,
     examine_ms: float,
 ) -> list[tuple[SampleJudged, Measurement]]:
     """Return the verdict and the measurement of each sample that was seen; the gallery is searched in one batch.
@@ -28,6 +29,7 @@ async def appraise(
         subjects: Every sample by id, at least those of ``sightings``.
         sightings: What was seen in each image, by sample id.
         services: The gallery, consent and policy to judge by.
+        gallery_version: The gallery's version before it is searched.
         examine_ms: What one image took to examine, for the verdict's timings.
 
     Raises:
@@ -36,7 +38,6 @@ async def appraise(
     if not sightings:
         return []
     started = time.perf_counter()
-    gallery_version = await services.gallery.version()
     with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
     found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
     near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}

@@ -1,16 +1,19 @@
 """How samples end, for both steps: dead letters, and what is published of what was decided."""
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 
 from streams.core import deadletter
 from streams.core.deadletter import Burial
 from streams.core.ids import message_id
 from streams.core.ledger import Outcome, Registration
-from streams.core.parse import Refused
+from streams.core.parse import Refused, carried_image
 from streams.core.records import Message, Record
 from streams.ports import Services
+
+#: Bytes: a larger value is buried by pointer. A broker takes a compressed message that it refuses as it is.
+LARGEST_DEAD_LETTER = 900_000
 
 _VERSION = f"likeness-qc/{installed_version('likeness-qc')}"
 
@@ -24,18 +27,32 @@ class Effects:
     """The samples whose outcome is among the records."""
 
 
-def refused(message: Message, refused: Refused) -> Burial:
-    key = message_id(message.topic, message.partition, message.offset)
-    return Burial(key, message, refused.reason, refused.detail)
+async def refused(message: Message, why: Refused, services: Services) -> Burial:
+    """Bury a message that is none. An image in it goes to the store all the same, so that it can be erased."""
+    carried = carried_image(message.value)
+    value = carried.pointing_at(await services.images.put(carried.encoded)) if carried else None
+    return Burial(message_id(message), message, why.reason, why.detail, value=value)
 
 
 async def bury(burials: Sequence[Burial], stage: str, services: Services) -> list[Outcome]:
     """Give every burial a row, so that the balance counts it, and return the dead letters."""
+    if not burials:
+        return []
     now = services.now()
-    groups = [[Registration(burial.sample_id, "message", burial.kept or b"", now)] for burial in burials]
-    if groups:
-        await services.ledger.register(groups)
-    return [deadletter.outcome(burial, stage=stage, version=_VERSION, now=now) for burial in burials]
+    light = [await _lighten(burial, services) for burial in burials]
+    await services.ledger.register(
+        [[Registration(burial.sample_id, "message", burial.kept or b"", now)] for burial in light]
+    )
+    return [deadletter.outcome(burial, stage=stage, version=_VERSION, now=now) for burial in light]
+
+
+async def _lighten(burial: Burial, services: Services) -> Burial:
+    """Put a value that no topic takes once more into the store, and bury a pointer to it."""
+    if len(burial.kept or b"") <= LARGEST_DEAD_LETTER:
+        return burial
+    stored = await services.images.put(burial.kept or b"")
+    detail = f"{burial.detail} (the value is in the image store: {stored.sha256})"
+    return replace(burial, value=stored.model_dump_json().encode(), detail=detail)
 
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -48,7 +65,8 @@ def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
 
 async def unpublished(sample_ids: Iterable[str], services: Services) -> list[Outcome]:
     """Return the ends that are known of these samples but were never noted as delivered."""
-    known = await services.ledger.outcomes(sorted(sample_ids))
+    ids = sorted(sample_ids)
+    known = await services.ledger.outcomes(ids) if ids else {}
     return [outcome for outcome in known.values() if not outcome.published]
 
 

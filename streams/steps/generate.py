@@ -46,7 +46,7 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     """From ``generation.requests`` to ``generation.samples``: only what consent allows reaches a generator."""
     now = services.now()
     parsed = [(message, parse(message, GenerationRequested)) for message in messages]
-    burials = [refused(message, body) for message, body in parsed if isinstance(body, Refused)]
+    burials = [await refused(message, body, services) for message, body in parsed if isinstance(body, Refused)]
     requests = [(message, body) for message, body in parsed if isinstance(body, GenerationRequested)]
 
     names = sorted({request.identity for _, request in requests})
@@ -154,7 +154,7 @@ async def _register_requests(
     held = await services.ledger.register(groups) if groups else {}
     conflicts = [
         Burial(
-            message_id(message.topic, message.partition, message.offset),
+            message_id(message),
             message,
             DeadReason.REQUEST_CONFLICT,
             f"request {request.request_id} of {request.source} was asked before with another content",

@@ -1,5 +1,6 @@
 """From ``generation.samples`` and ``training.samples`` to a verdict on each sample, once."""
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +11,7 @@ from streams.core.deadletter import Burial
 from streams.core.faces import Embedding, Examined, Sighting, Undecodable
 from streams.core.ids import generated_sample_id, message_id
 from streams.core.ledger import Outcome, Registered, Registration, State
-from streams.core.parse import Refused, carried_image, parse
+from streams.core.parse import Refused, parse
 from streams.core.records import Message
 from streams.core.subject import Subject, made, trained
 from streams.errors import DependencyUnavailable, ExaminerDied, ImageAltered, ImageMissing
@@ -41,8 +42,7 @@ class _Candidate:
 
     def burial_of_message(self, reason: DeadReason, detail: str) -> Burial:
         """Bury the message alone: the sample that it names is another one's."""
-        key = message_id(self.message.topic, self.message.partition, self.message.offset)
-        return Burial(key, self.message, reason, detail, value=self.kept)
+        return Burial(message_id(self.message), self.message, reason, detail, value=self.kept)
 
 
 async def judge(messages: Sequence[Message], services: Services) -> Effects:
@@ -70,13 +70,16 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
         await services.gallery.remember(embeddings)
     ended = once([*judged, *buried])
     decided = await services.ledger.decide(ended) if ended else []
-    return effects([*decided, *await unpublished(known, services)], [])
+    ended_before = known.difference(outcome.sample_id for outcome in decided)
+    return effects([*decided, *await unpublished(ended_before, services)], [])
 
 
 async def _look(
     candidates: Mapping[str, _Candidate], attempts: Mapping[str, int], services: Services
 ) -> tuple[list[Outcome], list[Burial], dict[str, Embedding]]:
     """Read, examine and appraise the images; return the verdicts, what is buried, and every face's embedding."""
+    # Asked before anything is examined: an outage of the gallery must not cost the examination over and over.
+    gallery_version = await services.gallery.version() if candidates else ""
     encoded, burials = await _fetch(candidates, services)
     started = time.perf_counter()
     examined, crashed = await _examine(encoded, attempts, candidates, services)
@@ -89,9 +92,10 @@ async def _look(
     ]
     sightings = {key: seen for key, seen in examined.items() if isinstance(seen, Sighting)}
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
+    appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
     judged = [
         verdict.outcome(one, measurement, trace_of(candidates[one.sample_id].message.headers))
-        for one, measurement in await appraise(subjects, sightings, services, examine_ms=examine_ms)
+        for one, measurement in appraised
     ]
     embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
     return judged, burials, embeddings
@@ -108,7 +112,7 @@ async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[li
         else:
             body = parse(message, SampleGenerated)
         if isinstance(body, Refused):
-            burials.append(await _refused(message, body, services))
+            burials.append(await refused(message, body, services))
             continue
         image = body.image or await services.images.put(body.inline_bytes())
         payload = to_json(body.model_copy(update={"image": image, "inline_image": None}))
@@ -120,16 +124,6 @@ async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[li
         else:
             candidates.append(candidate)
     return candidates, burials
-
-
-async def _refused(message: Message, why: Refused, services: Services) -> Burial:
-    """Bury a message that is no sample. An image in it goes to the store all the same, so that it can be erased."""
-    burial = refused(message, why)
-    carried = carried_image(message.value)
-    if carried is None:
-        return burial
-    image = await services.images.put(carried.encoded)
-    return replace(burial, value=carried.pointing_at(image))
 
 
 def _derived_id(sample: SampleGenerated) -> str:
@@ -175,17 +169,19 @@ async def _register_samples(
 
 
 async def _fetch(candidates: Mapping[str, _Candidate], services: Services) -> tuple[dict[str, bytes], list[Burial]]:
-    """Read the images; one that is gone or altered buries its sample."""
-    encoded: dict[str, bytes] = {}
-    burials: list[Burial] = []
-    for sample_id, candidate in candidates.items():
-        try:
-            encoded[sample_id] = await services.images.get(candidate.image)
-        except ImageMissing as error:
-            burials.append(candidate.burial(DeadReason.IMAGE_MISSING, str(error)))
-        except ImageAltered as error:
-            burials.append(candidate.burial(DeadReason.IMAGE_ALTERED, str(error)))
-    return encoded, burials
+    """Read the images, all at once: a store far away takes long to answer; one gone or altered buries its sample."""
+    found = await asyncio.gather(*(_read(candidate, services) for candidate in candidates.values()))
+    encoded = {key: one for key, one in zip(candidates, found, strict=True) if isinstance(one, bytes)}
+    return encoded, [one for one in found if isinstance(one, Burial)]
+
+
+async def _read(candidate: _Candidate, services: Services) -> bytes | Burial:
+    try:
+        return await services.images.get(candidate.image)
+    except ImageMissing as error:
+        return candidate.burial(DeadReason.IMAGE_MISSING, str(error))
+    except ImageAltered as error:
+        return candidate.burial(DeadReason.IMAGE_ALTERED, str(error))
 
 
 async def _examine(

@@ -73,7 +73,8 @@ class End:
 
 def ask(raw: Raw) -> Ask:
     """Read a message of one of the three topics on which samples come in."""
-    own_id = derived("message", raw.topic, raw.partition, raw.offset)
+    content = hashlib.sha256(raw.value or b"").hexdigest()
+    own_id = derived("message", raw.topic, raw.partition, raw.offset, content)
     body = _object(raw.value)
     try:
         if raw.topic == topics.GENERATION_REQUESTS.name:

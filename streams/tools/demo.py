@@ -2,16 +2,17 @@
 
 import asyncio
 import time
-from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.client import Publisher
-from streams.events import Decision, GenerationRequested, SampleJudged
+from streams.errors import DependencyUnavailable
+from streams.events import GenerationRequested, SampleJudged
 from streams.ports import Services
 from streams.tools.demo_requests import MALFORMED, plan
 from streams.tools.synthetic import enrol_synthetic
@@ -38,19 +39,8 @@ class Followed:
         return len(self.verdicts) + len(self.dead)
 
 
-@dataclass(frozen=True)
-class StrengthRow:
-    """What became of the samples of one strength."""
-
-    samples: int
-    accepted: int
-    mean_similarity: float | None
-    """None where no face was found in any of them."""
-    reasons: Mapping[str, int]
-
-
 async def prepare(
-    services: Services, count: int, *, identities: int, report: Callable[[str], None]
+    services: Services, count: int, *, identities: int, report: Callable[[str], None] = lambda _: None
 ) -> list[GenerationRequested]:
     """Enrol synthetic identities, withdraw the last one's consent, and return the requests to publish."""
     names = await enrol_synthetic(identities, services, model=MODEL, report=report)
@@ -68,16 +58,22 @@ async def publish(kafka: str, requests: Sequence[GenerationRequested]) -> None:
 
 
 async def follow(kafka: str, expected: int, followed: Followed, report: Callable[[Followed], None]) -> None:
-    """Collect ends until there are as many as expected, or nothing has come for long."""
+    """Collect ends until there are as many as expected, or nothing has come for long.
+
+    Raises:
+        DependencyUnavailable: If Kafka does not answer.
+    """
     names = [topic.name for topic in topics.ENDS]
     consumer = AIOKafkaConsumer(*names, bootstrap_servers=kafka, auto_offset_reset="earliest")
-    await consumer.start()
     try:
+        await consumer.start()
         with suppress(TimeoutError):
             while followed.ended < expected:
                 record = await asyncio.wait_for(consumer.getone(), PATIENCE_SECONDS)
                 _note(record, followed)
                 report(followed)
+    except KafkaError as error:
+        raise DependencyUnavailable("kafka", f"{kafka}: {error}") from error
     finally:
         await consumer.stop()
 
@@ -94,21 +90,3 @@ def _note(record: object, followed: Followed) -> None:
     followed.verdicts[judged.sample_id] = judged
     if followed.first_at is None:
         followed.first_at = time.monotonic()
-
-
-def by_strength(verdicts: Sequence[SampleJudged]) -> dict[float, StrengthRow]:
-    """Add up the samples that were made, by how far they wandered."""
-    groups: dict[float, list[SampleJudged]] = defaultdict(list)
-    for judged in verdicts:
-        if judged.image is not None:
-            groups[judged.strength or 0.0].append(judged)
-    rows = {}
-    for strength, group in sorted(groups.items()):
-        similarities = [judged.similarity for judged in group if judged.similarity is not None]
-        rows[strength] = StrengthRow(
-            samples=len(group),
-            accepted=sum(judged.decision is Decision.ACCEPTED for judged in group),
-            mean_similarity=round(sum(similarities) / len(similarities), 4) if similarities else None,
-            reasons=dict(Counter(judged.reasons[0].code.value for judged in group if judged.reasons)),
-        )
-    return rows

@@ -51,15 +51,30 @@ class Enrolled:
     """Why nobody was enrolled; None where somebody was."""
 
 
-async def enrol_folder(folder: Path, services: Services, origin: Origin = Origin.PHOTO) -> list[Enrolled]:
-    """Enrol every subfolder's person; one that cannot be enrolled is told, and stops nobody else.
+def people_in(folder: Path) -> list[Path]:
+    """Return the subfolders, one a person; blocks.
 
     Raises:
-        BadInput: If the folder has no subfolders.
+        BadInput: If there are none.
     """
-    people = await asyncio.to_thread(_subfolders, folder)
+    try:
+        people = sorted(path for path in folder.iterdir() if path.is_dir())
+    except OSError as error:
+        raise BadInput(
+            f"{folder} cannot be read: {error.strerror}; expected a folder of one folder a person"
+        ) from error
     if not people:
         raise BadInput(f"{folder} has no subfolders: expected one a person, with images and {CONSENT_FILE}")
+    return people
+
+
+async def enrol_folder(people: Sequence[Path], services: Services, origin: Origin = Origin.PHOTO) -> list[Enrolled]:
+    """Enrol the person of each folder; one that cannot be enrolled is told, and stops nobody else.
+
+    Raises:
+        BadInput: If the gallery holds people of another origin.
+    """
+    await refuse_other_origin(origin, services)
     return [await _enrol_person(person, services, origin) for person in people]
 
 
@@ -90,15 +105,15 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
 async def _references(
     person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
 ) -> list[Reference]:
-    files = await asyncio.to_thread(_image_files, person)
+    readable = await asyncio.to_thread(_read_images, person, report)
     references: dict[str, Reference] = {}
-    for start in range(0, len(files), BATCH):
-        batch = files[start : start + BATCH]
-        encoded = await asyncio.gather(*(asyncio.to_thread(path.read_bytes) for path in batch))
-        for path, data, seen in zip(batch, encoded, await services.examiner.examine(encoded), strict=True):
+    for start in range(0, len(readable), BATCH):
+        batch = readable[start : start + BATCH]
+        examined = await services.examiner.examine([data for _, data in batch])
+        for (name, data), seen in zip(batch, examined, strict=True):
             face = only_face(seen)
             if isinstance(face, str):
-                report.skipped[path.name] = face
+                report.skipped[name] = face
                 continue
             ref = await services.images.put(data)
             key = reference_id(identity, ref.sha256)
@@ -106,12 +121,29 @@ async def _references(
     return list(references.values())
 
 
-def _subfolders(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_dir()) if folder.is_dir() else []
+async def refuse_other_origin(origin: Origin, services: Services) -> None:
+    """Refuse to mix origins before anything of it is written: limits of one do not hold for the other.
+
+    Raises:
+        BadInput: If the gallery holds people of another origin.
+    """
+    domain = await services.gallery.domain()
+    if domain not in (None, origin):
+        raise BadInput(
+            f"this gallery holds {domain} identities, expected {origin} ones or none: enrol these in a gallery of their"
+            " own (another LIKENESS_DATA_DIR or LIKENESS_MILVUS)"
+        )
 
 
-def _image_files(person: Path) -> list[Path]:
-    return sorted(path for path in person.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+def _read_images(person: Path, report: Enrolled) -> list[tuple[str, bytes]]:
+    """Return name and bytes of every image that can be read; note the others."""
+    readable = []
+    for path in sorted(path for path in person.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES):
+        try:
+            readable.append((path.name, path.read_bytes()))
+        except OSError as error:
+            report.skipped[path.name] = f"cannot be read: {error.strerror}"
+    return readable
 
 
 def only_face(seen: Examined) -> Face | str:
@@ -149,11 +181,17 @@ def _read_consent(path: Path) -> ConsentFile:
         consent = ConsentFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise BadInput(f"no {path.name}: write one with {example}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
-        raise BadInput(f"{path.name} cannot be read ({error}): write {example}") from error
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
+        raise BadInput(f"{path.name} cannot be read ({_fault(error)}): write {example}") from error
     if not consent.protected and (consent.granted_on is None or not consent.evidence):
         raise BadInput(f"{path.name} gives no consent: expected {example}")
     return consent
+
+
+def _fault(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        return "; ".join(": ".join([*map(str, fault["loc"]), fault["msg"]]) for fault in error.errors())
+    return str(error)
 
 
 def _midnight(day: date) -> datetime:

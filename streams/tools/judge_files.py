@@ -5,6 +5,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from streams.core.enrolment import require_name
 from streams.core.faces import Sighting, Undecodable
 from streams.core.subject import Subject
 from streams.errors import BadInput
@@ -13,25 +14,36 @@ from streams.ports import Services
 from streams.steps.appraise import appraise
 
 
+def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
+    """Return each file with its bytes.
+
+    Raises:
+        BadInput: If one cannot be read.
+    """
+    return [(path, _read(path)) for path in paths]
+
+
 async def judge_files(
-    paths: Sequence[Path], identity: str, services: Services
+    files: Sequence[tuple[Path, bytes]], identity: str, services: Services
 ) -> list[tuple[Path, SampleJudged | Undecodable]]:
     """Return the verdict on each file, or why it is no image that can be judged.
 
     Raises:
-        BadInput: If a file cannot be read.
+        BadInput: If ``identity`` is no name.
     """
-    encoded = [_read(path) for path in paths]
+    require_name(identity, "identity")
+    encoded = [data for _, data in files]
     started = time.perf_counter()
     seen = await services.examiner.examine(encoded)
-    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(paths)), 2)
+    examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(files)), 2)
     subjects = {str(number): _subject(number, identity, data) for number, data in enumerate(encoded)}
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
-    appraised = await appraise(subjects, sightings, services, examine_ms=examine_ms)
+    gallery_version = await services.gallery.version()
+    appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
     verdicts = dict(zip(sightings, (judged for judged, _ in appraised), strict=True))
     return [
         (path, one if isinstance(one, Undecodable) else verdicts[str(number)])
-        for number, (path, one) in enumerate(zip(paths, seen, strict=True))
+        for number, ((path, _), one) in enumerate(zip(files, seen, strict=True))
     ]
 
 

@@ -11,7 +11,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from streams.events import DeadReason, NearReference, SampleJudged
 from streams.tools.report_chart import Bar, bar, chart, tone
-from streams.tools.report_levels import Level, by_reason, by_strength, choose
+from streams.tools.report_levels import Level, by_reason, by_strength, choose, unmade
 from streams.tools.report_pictures import Picture, picture
 from streams.tools.report_words import DEAD_REASONS
 
@@ -103,7 +103,6 @@ def html(report: ReportData) -> str:
     levels = by_strength(report.samples)
     limits = {judged.limits["similarity"] for judged in report.samples if "similarity" in judged.limits}
     limit = limits.pop() if len(limits) == 1 else None
-    unmade = [judged for judged in report.samples if judged.image is None]
     page = _templates().get_template("report.html.j2")
     return page.render(
         report=report,
@@ -113,7 +112,7 @@ def html(report: ReportData) -> str:
         chart=chart(levels, limit),
         reasons=by_reason(report.samples),
         sheets=[(level, cards) for level, cards in _sheets(levels, report) if cards],
-        unmade=unmade,
+        unmade=unmade(report.samples).samples,
         dead_meaning={reason.value: DEAD_REASONS[reason] for reason in DeadReason},
         calibrated=any(judged.false_match_rate is not None for judged in report.samples),
         rows=ROWS,

@@ -11,7 +11,7 @@ from streams.tools.report_words import REASONS
 
 @dataclass(frozen=True)
 class Level:
-    """All samples that were made with one strength."""
+    """Samples, most often all that were made with one strength."""
 
     strength: float | None
     """σ in [0, 1]; None of samples that name none, such as those of a training run."""
@@ -31,6 +31,11 @@ class Level:
     def flagged(self) -> int:
         """Samples that were flagged, those that could not be judged among them."""
         return len(self.samples) - self.accepted
+
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Primary reason of the flagged samples to their number."""
+        return dict(Counter(judged.reasons[0].code.value for judged in self.samples if judged.reasons))
 
     @property
     def abstained(self) -> int:
@@ -71,12 +76,21 @@ def abstains(judged: SampleJudged) -> bool:
 
 
 def by_strength(samples: Sequence[SampleJudged]) -> list[Level]:
-    """Return the levels in rising order, the one without a strength last; samples in order of similarity."""
+    """Return the levels in rising order, the one without a strength last; samples in order of similarity.
+
+    Samples that were never made are in none of them: they wandered nowhere.
+    """
     groups: defaultdict[float | None, list[SampleJudged]] = defaultdict(list)
     for judged in samples:
-        groups[judged.strength].append(judged)
+        if judged.image is not None:
+            groups[judged.strength].append(judged)
     order = sorted(groups, key=lambda strength: (strength is None, strength or 0.0))
     return [Level(strength, tuple(sorted(groups[strength], key=_nearest_first))) for strength in order]
+
+
+def unmade(samples: Sequence[SampleJudged]) -> Level:
+    """Return the samples that were never made, for want of consent or of enrolled images."""
+    return Level(None, tuple(judged for judged in samples if judged.image is None))
 
 
 def by_reason(samples: Sequence[SampleJudged]) -> list[ReasonLine]:
@@ -88,13 +102,12 @@ def by_reason(samples: Sequence[SampleJudged]) -> list[ReasonLine]:
 
 
 def choose(level: Level, most: int) -> list[SampleJudged]:
-    """Return at most ``most`` samples with an image: accepted and flagged mixed, every reason if there is room.
+    """Return at most ``most`` samples: accepted and flagged mixed, every reason if there is room.
 
     The nearest to and the farthest from the target are among them; in order of similarity.
     """
-    pictured = [judged for judged in level.samples if judged.image is not None]
-    accepted = [judged for judged in pictured if judged.decision is Decision.ACCEPTED]
-    flagged = _one_of_each_first([judged for judged in pictured if judged.decision is Decision.FLAGGED])
+    accepted = [judged for judged in level.samples if judged.decision is Decision.ACCEPTED]
+    flagged = _one_of_each_first([judged for judged in level.samples if judged.decision is Decision.FLAGGED])
     from_flagged = min(len(flagged), max(most // 2, most - len(accepted)))
     chosen = [*_spread(accepted, most - from_flagged), *flagged[:from_flagged]]
     return sorted(chosen, key=_nearest_first)

@@ -1,25 +1,29 @@
 """Synthetic identities: people who do not exist, drawn from a generator's latent space, for trying things out."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from streams.core.faces import Embedding
+from streams.core.faces import Embedding, Face
 from streams.core.gallery import Origin, Reference, reference_id
 from streams.core.similarity import similarity
 from streams.errors import BadInput
+from streams.events import ImageRef
 from streams.ports import Prompt, Services
-from streams.tools.enrol import only_face, summarise
+from streams.tools.enrol import only_face, refuse_other_origin, summarise
 
 #: No two anchors may be as similar as this: strangers among real people hardly ever are.
 ANCHOR_LIMIT = 0.35
 #: References wander this far from their anchor, at least and at most.
 NEAREST, FARTHEST = 0.05, 0.15
-#: Anchors are drawn and looked at so many at a time.
-DRAWN = 16
+#: Faces are drawn and looked at so many at a time.
+DRAWN = 32
 #: After so many anchors without enough different people, the generator has no more of them.
 MOST_DRAWN = 2000
+#: After so many turns of references in which too few show a face, the generator does not make faces.
+MOST_TURNS = 20
 
 _EVIDENCE = "synthetic: shows nobody"
 
@@ -36,66 +40,82 @@ async def enrol_synthetic(
     """Enrol ``count`` synthetic identities with consent, and return their names: ``synthetic-01`` and on.
 
     Raises:
-        BadInput: If the generator's faces are too alike to make so many identities.
+        BadInput: If the generator's faces are too alike to make so many identities, or the gallery is one of photos.
+        GeneratorRejected: If no such model is served.
     """
+    await refuse_other_origin(Origin.SYNTHETIC, services)
     version = await services.generator.version(model)
-    names: list[str] = []
-    async for anchor in _different_people(count, services, model, version, seed):
-        name = f"synthetic-{len(names) + 1:02d}"
-        found = await _references_of(name, anchor, services, model, version, references)
-        identity = summarise(name, found, conditioning={model: anchor})
+    artist = _Artist(services, model, version)
+    people = await _different_people(count, artist, seed)
+    anchors = {f"synthetic-{number:02d}": anchor for number, anchor in enumerate(people, start=1)}
+    for name, found in (await _references(anchors, artist, references)).items():
+        identity = summarise(name, found, conditioning={model: anchors[name]})
         await services.consent.grant(name, evidence=_EVIDENCE, at=services.now(), expires=None)
         await services.gallery.enrol(identity, found)
-        names.append(name)
         report(name)
-    return names
+    return list(anchors)
 
 
-async def _different_people(
-    count: int, services: Services, model: str, version: str, seed: int
-) -> AsyncIterator[tuple[float, ...]]:
-    """Draw anchors, and yield those that show one face unlike all before it."""
-    length = await services.generator.conditioning_length(model)
+@dataclass(frozen=True)
+class _Artist:
+    """One version of one model, and somebody who looks at what it makes."""
+
+    services: Services
+    model: str
+    version: str
+
+    async def faces(self, prompts: Sequence[Prompt]) -> list[tuple[ImageRef, Face] | None]:
+        """Make one image a prompt and keep it; None where it does not show exactly one face."""
+        pixels = await self.services.generator.generate(self.model, self.version, prompts)
+        refs = await asyncio.gather(*(self.services.images.put_pixels(picture) for picture in pixels))
+        encoded = await asyncio.gather(*(self.services.images.get(ref) for ref in refs))
+        faces = [only_face(seen) for seen in await self.services.examiner.examine(encoded)]
+        return [None if isinstance(face, str) else (ref, face) for ref, face in zip(refs, faces, strict=True)]
+
+
+async def _different_people(count: int, artist: _Artist, seed: int) -> list[tuple[float, ...]]:
+    """Draw anchors, and return those that show one face unlike all before it."""
+    length = await artist.services.generator.conditioning_length(artist.model)
+    people: list[tuple[float, ...]] = []
     chosen: list[Embedding] = []
     for start in range(0, MOST_DRAWN, DRAWN):
         anchors = [_anchor(seed + start + place, length) for place in range(DRAWN)]
-        pixels = await services.generator.generate(model, version, [Prompt(0, anchor, 0.0) for anchor in anchors])
-        refs = await asyncio.gather(*(services.images.put_pixels(picture) for picture in pixels))
-        encoded = await asyncio.gather(*(services.images.get(ref) for ref in refs))
-        for anchor, seen in zip(anchors, await services.examiner.examine(encoded), strict=True):
-            face = only_face(seen)
-            if isinstance(face, str) or any(similarity(face.embedding, one) >= ANCHOR_LIMIT for one in chosen):
+        made = await artist.faces([Prompt(0, anchor, 0.0) for anchor in anchors])
+        for anchor, seen in zip(anchors, made, strict=True):
+            if seen is None or any(similarity(seen[1].embedding, one) >= ANCHOR_LIMIT for one in chosen):
                 continue
-            chosen.append(face.embedding)
-            yield anchor
-            if len(chosen) == count:
-                return
+            chosen.append(seen[1].embedding)
+            people.append(anchor)
+            if len(people) == count:
+                return people
     raise BadInput(
-        f"among {MOST_DRAWN} faces of {model} only {len(chosen)} differ by enough: ask for fewer than {count}"
+        f"among {MOST_DRAWN} faces of {artist.model} only {len(people)} differ by enough: ask for fewer than {count}"
     )
 
 
-async def _references_of(
-    name: str, anchor: tuple[float, ...], services: Services, model: str, version: str, wanted: int
-) -> list[Reference]:
-    """Make references around an anchor until there are enough that show one face."""
-    references: dict[str, Reference] = {}
-    seed = 0
-    while len(references) < wanted:
-        strengths = np.linspace(NEAREST, FARTHEST, wanted)
-        prompts = [Prompt(seed + place, anchor, float(strength)) for place, strength in enumerate(strengths)]
-        seed += wanted
-        pixels = await services.generator.generate(model, version, prompts)
-        refs = await asyncio.gather(*(services.images.put_pixels(picture) for picture in pixels))
-        encoded = await asyncio.gather(*(services.images.get(ref) for ref in refs))
-        for ref, seen in zip(refs, await services.examiner.examine(encoded), strict=True):
-            face = only_face(seen)
-            if not isinstance(face, str):
-                key = reference_id(name, ref.sha256)
-                references[key] = Reference(key, name, Origin.SYNTHETIC, ref.sha256, face.embedding)
-        if seed > 20 * wanted:
-            raise BadInput(f"hardly any face is found around the anchor of {name}: {model} does not make faces")
-    return list(references.values())[:wanted]
+async def _references(
+    anchors: Mapping[str, tuple[float, ...]], artist: _Artist, wanted: int
+) -> dict[str, list[Reference]]:
+    """Make references around every anchor, of all of them together, until each has enough that show one face."""
+    found: dict[str, dict[str, Reference]] = {name: {} for name in anchors}
+    strengths = [float(strength) for strength in np.linspace(NEAREST, FARTHEST, wanted)]
+    turn = 0
+    while lacking := [name for name in anchors if len(found[name]) < wanted]:
+        if turn == MOST_TURNS:
+            raise BadInput(f"hardly any face around the anchor of {lacking[0]}: {artist.model} does not make faces")
+        asked = [
+            (name, Prompt(turn * wanted + place, anchors[name], strength))
+            for name in lacking
+            for place, strength in enumerate(strengths)
+        ]
+        for start in range(0, len(asked), DRAWN):
+            part = asked[start : start + DRAWN]
+            for (name, _), seen in zip(part, await artist.faces([prompt for _, prompt in part]), strict=True):
+                if seen is not None:
+                    key = reference_id(name, seen[0].sha256)
+                    found[name][key] = Reference(key, name, Origin.SYNTHETIC, seen[0].sha256, seen[1].embedding)
+        turn += 1
+    return {name: list(references.values())[:wanted] for name, references in found.items()}
 
 
 def _anchor(seed: int, length: int) -> tuple[float, ...]:

@@ -91,6 +91,12 @@ S0, S1 = derived("generation", "shop", "r-1", 0), derived("generation", "shop", 
 T0 = derived("training", "run", 7, 0)
 
 
+def own_id(message: Raw) -> str:
+    """The id under which a message ends that names no sample."""
+    content = hashlib.sha256(message.value or b"").hexdigest()
+    return derived("message", message.topic, message.partition, message.offset, content)
+
+
 def test_ids_follow_the_documented_formula_with_letters_of_any_alphabet():
     assert hashlib.sha256(b'["generation","shop","r-1",0]').hexdigest()[:32] == S0
     assert derived("message", "tøpic", 1, 2) == hashlib.sha256('["message","tøpic",1,2]'.encode()).hexdigest()[:32]
@@ -98,7 +104,7 @@ def test_ids_follow_the_documented_formula_with_letters_of_any_alphabet():
 
 def test_samples_that_all_ended_as_the_ledger_says_balance():
     asked, unreadable = request(count=2), replace(request(offset=1), value=b"{")
-    dead_id = derived("message", REQUESTS, 0, 1)
+    dead_id = own_id(unreadable)
     ends = [ended(S0), ended(S1, FLAGGED), ended(dead_id, DEAD), ended(T0)]
     rows = [row_of(end, asked=asked) for end in ends]
     found = weigh(rows, [asked, unreadable, training(), *ends])
@@ -157,7 +163,7 @@ def test_a_training_sample_behind_the_commit_without_a_row_is_lost():
 def test_an_unreadable_message_behind_the_commit_without_a_dead_letter_is_lost():
     for value in (None, b"", b"{", b"[]", b"\xff\xfe", b"[" * 100_000, b'{"source":"a"}', b'{"count":1e999}'):
         message = replace(request(), value=value)
-        only(weigh([], [message]), "lost", derived("message", REQUESTS, 0, 0))
+        only(weigh([], [message]), "lost", own_id(message))
 
 
 def test_a_message_beyond_the_commit_is_unread_not_lost():
@@ -180,16 +186,16 @@ def test_another_request_under_a_known_id_must_end_as_a_dead_letter():
     first, other = request(), request(offset=1, identity="bert")
     end = ended(S0)
     rows = [row_of(end, asked=first)]
-    own_id = derived("message", REQUESTS, 0, 1)
-    only(weigh(rows, [first, other, end]), "lost", own_id)
-    letter = ended(own_id, DEAD)
+    clash = own_id(other)
+    only(weigh(rows, [first, other, end]), "lost", clash)
+    letter = ended(clash, DEAD)
     assert weigh([*rows, row_of(letter)], [first, other, end, letter]).sound
 
 
 def test_another_image_under_a_known_training_sample_must_end_as_a_dead_letter():
     end = ended(T0)
     other = training(offset=1, sha256="b" * 64)
-    only(weigh([row_of(end)], [training(), other, end]), "lost", derived("message", TRAINING, 0, 1))
+    only(weigh([row_of(end)], [training(), other, end]), "lost", own_id(other))
 
 
 def test_an_inline_image_is_known_by_its_bytes():

@@ -17,7 +17,7 @@ from streams.events import DeadReason, NearReference, Reason, ReasonCode, Sample
 from streams.tools.balance import Balance, Offence
 from streams.tools.report import CARDS, ROWS, DeadLetter, ReportData, html, needed, write
 from streams.tools.report_chart import bar, chart
-from streams.tools.report_levels import by_reason, by_strength, choose
+from streams.tools.report_levels import by_reason, by_strength, choose, unmade
 from streams.tools.report_pictures import SIDE, picture
 from streams.tools.report_words import DEAD_REASONS, REASONS
 
@@ -181,12 +181,23 @@ def test_every_reason_has_a_sentence():
 
 
 def test_levels_count_and_average_their_own_samples():
-    low, high = by_strength(MIXED)
-    assert (low.strength, low.accepted, low.flagged, low.abstained, low.mean) == (0.0, 1, 1, 0, 0.9)
+    low, high = by_strength([*MIXED, judged(5, "leak", strength=0.0, similarity=0.7)])
+    assert (low.strength, low.accepted, low.flagged, low.abstained, low.mean) == (0.0, 1, 1, 0, 0.8)
+    assert (low.reasons, high.reasons) == ({"leak": 1}, {"mismatch": 1, "no-face": 1})
     assert (high.strength, high.accepted, high.flagged, high.abstained, high.mean) == (0.9, 0, 2, 1, 0.3)
     [alone] = by_strength([judged(strength=None, similarity=0.5), judged(1, strength=None, similarity=0.7)])
     assert alone.label == "no σ"
     assert alone.spread == pytest.approx(0.1414, abs=1e-4)
+
+
+def test_samples_that_were_never_made_are_in_no_level():
+    made, never = judged(1, strength=0.0), judged(2, "no-consent", strength=0.0, similarity=None, image=None)
+    [level] = by_strength([made, never])
+    assert level.samples == (made,)
+    assert unmade([made, never]).samples == (never,)
+    row = re.search(r"<tr><td><b>0</b></td>(.*?)<td class=\"bar\">", html(report(made, never)), re.DOTALL)
+    assert row is not None
+    assert re.findall(r">(\d+)<", row[1]) == ["1", "1", "0", "0"]
 
 
 def test_reasons_are_counted_as_primary_and_as_given():

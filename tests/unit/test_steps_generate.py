@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from streams import topics
@@ -10,13 +11,14 @@ from streams.core.ids import generated_sample_id, message_id
 from streams.core.ledger import State
 from streams.core.records import Record
 from streams.errors import DependencyUnavailable, GeneratorRejected
-from streams.events import SampleGenerated, SampleJudged
+from streams.events import ImageRef, SampleGenerated, SampleJudged
 from streams.ports import Services
 from streams.steps import generate, judge
 from streams.testing.generator import StubGenerator
+from streams.testing.images import png
 from streams.testing.interruption import Interrupted, Interruption
 from streams.testing.ledger import ForgetfulLedger
-from streams.testing.messages import TRACE, deliver, message, read_back, request
+from streams.testing.messages import TRACE, deliver, message, read_back, request, training_sample
 
 
 def of(topic: topics.Topic, records: list[Record]) -> list[Record]:
@@ -157,9 +159,8 @@ async def test_a_request_that_was_asked_before_with_another_content_is_a_dead_le
 
     records = await run(services, request(count=3), offset=7)
 
-    assert [(letter["reason"], letter["id"]) for letter in dead(records)] == [
-        ("request-conflict", message_id("generation.requests", 0, 7))
-    ]
+    clash = message(request(count=3), offset=7)
+    assert [(letter["reason"], letter["id"]) for letter in dead(records)] == [("request-conflict", message_id(clash))]
     assert len(records) == 1
     assert [prompt.seed for prompt in services.generator.prompts] == [7]
 
@@ -356,3 +357,23 @@ def _but_times(records: list[Record]) -> list[tuple[object, ...]]:
             value = json.dumps(judged).encode()
         said.add((record.topic, record.key, value, headers))
     return sorted(said, key=repr)
+
+
+async def test_a_message_that_is_too_large_to_publish_again_is_a_dead_letter_by_pointer(services: Services):
+    junk = b"{" + b"x" * 1_500_000
+    batch = [message(junk, topic=topics.GENERATION_REQUESTS)]
+
+    [record] = await deliver(generate, batch, services)
+
+    pointer = ImageRef.model_validate_json(record.value)
+    assert await services.images.get(pointer) == junk
+    assert (await deliver(generate, batch, services)) == []
+
+
+async def test_a_face_that_was_posted_to_the_wrong_topic_is_dead_lettered_by_pointer(services: Services):
+    astray = message(training_sample(png(np.zeros((4, 4, 3), np.uint8))), topic=topics.GENERATION_REQUESTS)
+
+    [record] = await deliver(generate, [astray], services)
+
+    assert b"inline_image" not in record.value
+    assert json.loads(record.value)["image"]["sha256"] in services.images.held

@@ -200,7 +200,7 @@ async def test_another_content_under_a_known_id_is_a_conflict_and_leaves_the_fir
 
     assert by_topic(records)["samples.accepted"] == [FIRST]
     [letter] = dead(records)
-    assert (letter["reason"], letter["id"]) == ("request-conflict", message_id("training.samples", 0, 7))
+    assert (letter["reason"], letter["id"]) == ("request-conflict", message_id(second))
 
 
 async def test_a_sample_of_a_request_must_bring_the_image_that_was_made_for_it(services: Services):
@@ -217,9 +217,11 @@ async def test_a_sample_id_that_is_not_derived_is_refused(services: Services):
     [made] = await deliver(generate, [message(request())], services)
     renamed = json.dumps(json.loads(made.value) | {"sample_id": "0" * 32}).encode()
 
-    [letter] = dead(await run(services, replace(read_back(made), value=renamed)))
+    forged = replace(read_back(made), value=renamed)
 
-    assert (letter["reason"], letter["id"]) == ("schema-invalid", message_id("generation.samples", 0, 0))
+    [letter] = dead(await run(services, forged))
+
+    assert (letter["reason"], letter["id"]) == ("schema-invalid", message_id(forged))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,67 @@
+"""One message of a topic, as a few readable lines and as one JSON object."""
+
+import json
+from typing import Any
+
+from pydantic import ValidationError
+from rich.text import Text
+
+from streams import topics
+from streams.events import Decision, SampleJudged
+
+_VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
+_DLQ = "likeness.dlq."
+#: So many characters of a message that is shown as it is.
+_SHOWN = 200
+
+
+def as_object(topic: str, record: Any) -> str:
+    """Return the message's body where it is a JSON object; else an object that holds its text.
+
+    A dead letter is a message that could not be read, or not be served: its object says why, and what it held.
+    """
+    text = (record.value or b"").decode(errors="replace")
+    if topic == topics.DEAD_LETTERS.name:
+        return json.dumps({**_dlq(record), "value": text}, ensure_ascii=False)
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = None
+    return json.dumps(body if isinstance(body, dict) else {"value": text}, ensure_ascii=False)
+
+
+def for_reading(topic: str, record: Any) -> Text:
+    """Return what a person wants to know of a message, without markup from outside."""
+    value = record.value or b""
+    if topic == topics.DEAD_LETTERS.name:
+        dlq = _dlq(record)
+        where = f"{dlq.get('topic', '?')}[{dlq.get('partition', '?')}]@{dlq.get('offset', '?')}"
+        return _lines("✗", "red", f"{dlq.get('reason', '?')}  from {where}", [dlq.get("detail", "")])
+    if topic in _VERDICTS:
+        try:
+            return _verdict(SampleJudged.model_validate_json(value))
+        except ValidationError:
+            pass  # written by somebody else: shown as it is
+    text = value.decode(errors="replace")
+    return Text(text[:_SHOWN] + ("…" if len(text) > _SHOWN else ""))
+
+
+def _verdict(judged: SampleJudged) -> Text:
+    similarity = "" if judged.similarity is None else f"  similarity {judged.similarity:.4f}"
+    what = f"{judged.identity}{similarity}  {judged.sample_id[:8]}"
+    if judged.decision is Decision.ACCEPTED:
+        return _lines("✓", "green", what, [])
+    return _lines("✗", "yellow", what, [f"{reason.code.value}: {reason.text}" for reason in judged.reasons])
+
+
+def _lines(mark: str, style: str, what: str, why: list[str]) -> Text:
+    text = Text()
+    text.append(f"{mark} ", style=f"bold {style}").append(what)
+    for line in why:
+        text.append(f"\n    {line}", style="dim")
+    return text
+
+
+def _dlq(record: Any) -> dict[str, str]:
+    headers = ((name, value) for name, value in record.headers if name.startswith(_DLQ))
+    return {name.removeprefix(_DLQ): (value or b"").decode(errors="replace") for name, value in headers}

@@ -1,0 +1,37 @@
+"""The promise, under ``kill -9``: every registered sample gets exactly one verdict."""
+
+import signal
+import time
+
+import pytest
+
+pytestmark = pytest.mark.asyncio(loop_scope="session")
+
+SAMPLES = 400
+KILLS = 10
+#: Between two kills so many more samples must have ended, at most; the seeded draw is from 1 on.
+PROGRESS = 12
+
+
+async def test_ten_kills_of_the_judge_in_mid_batch_lose_nothing_and_never_judge_twice(road, generate_and_judge):
+    _, judge = generate_and_judge
+    restarts, again, recoveries = judge.restarts, road.count("attempts > 1"), []
+    await road.ask(SAMPLES, "kill-judge")
+    for _ in range(KILLS):
+        goal = road.count(road.ENDED) + road.draw.randint(1, PROGRESS)
+        await road.until(lambda goal=goal: road.count(road.ENDED) >= goal)
+        process = await road.caught(judge, road.draw.choice([road.EXAMINED, road.DELIVERED]))
+        ended = road.count(road.ENDED)
+        killed_at = time.monotonic()
+        assert await road.hit(judge, process, signal.SIGKILL) == 128 + signal.SIGKILL
+        await road.until(lambda ended=ended: road.count(road.ENDED) > ended)
+        recoveries.append(time.monotonic() - killed_at)
+    audited = await road.adds_up()
+    assert judge.restarts - restarts == KILLS
+    assert audited["dead"] == 0
+    again = road.count("attempts > 1") - again
+    assert again > 0, "no kill has met a batch: this test has shown nothing"
+    road.note(
+        f"{KILLS} kills of the judge among {SAMPLES} samples: {again} samples examined again, {audited['duplicates']}"
+        f" records repeated, back at work after {min(recoveries):.1f} to {max(recoveries):.1f} s"
+    )

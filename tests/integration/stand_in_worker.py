@@ -1,0 +1,71 @@
+"""One worker on stand-ins, but for Kafka, the ledger and the image store: it does as told when it sees TROUBLE.
+
+Usage: ``python stand_in_worker.py ROLE (works | raises | hangs | blocks | dawdles)``.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Sequence
+
+from streams.adapters.consent import SqlConsentRegister
+from streams.adapters.database import Database
+from streams.adapters.images import ImageStore
+from streams.adapters.ledger import SqlLedger
+from streams.core.faces import Examined
+from streams.runtime.patience import Patience
+from streams.runtime.roles import ROLES
+from streams.runtime.worker import work
+from streams.settings import Settings
+from streams.testing.examiner import StubExaminer
+from streams.testing.images import picture, png
+from streams.testing.services import enrol, services
+
+#: What somebody draws who wants to see the worker in trouble.
+TROUBLE = png(picture([0, 0, 0, 0, 0, 0, 0, 1]))
+#: How long the dawdler looks at it.
+DAWDLE_SECONDS = 2.0
+
+
+class TroubledExaminer(StubExaminer):
+    """Sees what the stand-in sees, but for one picture."""
+
+    def __init__(self, trouble: str) -> None:
+        super().__init__()
+        self._trouble = trouble
+
+    async def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
+        if TROUBLE in encoded:
+            match self._trouble:
+                case "raises":
+                    raise ZeroDivisionError("nobody has foreseen this")
+                case "hangs":
+                    await asyncio.Event().wait()
+                case "blocks":
+                    time.sleep(3600)  # noqa: ASYNC251 - the event loop itself is what gets blocked
+                case "dawdles":
+                    await asyncio.sleep(DAWDLE_SECONDS)
+        return await super().examine(encoded)
+
+
+async def main(role: str, trouble: str) -> None:
+    settings = Settings()
+    database = Database(settings.ledger or "")
+    await database.open()
+    examiner = TroubledExaminer(trouble)
+    everything = services(
+        ledger=SqlLedger(database),
+        consent=SqlConsentRegister(database),
+        examiner=examiner,
+        lone_examiner=examiner,
+        images=ImageStore(settings.images or ""),
+    )
+    await enrol(everything, "anna", [1, 0, 0, 0, 0, 0, 0, 0])
+    try:
+        await work(settings, everything, ROLES[role], Patience())
+    finally:
+        await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main(*sys.argv[1:]))

@@ -1,0 +1,245 @@
+"""Agents on a real Kafka and ledger, with stand-ins for all that sees: what is delivered, what committed, what ends."""
+
+import asyncio
+import os
+import sqlite3
+import sys
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from streams import topics
+from streams.client import Publisher
+from streams.core.ids import training_sample_id
+from streams.embedded import kafka as broker
+from streams.embedded import kafka_jars, kafka_topics
+from streams.embedded.loopback import until_it_answers
+from streams.errors import PartFailed, Unready
+from streams.events import GenerationRequested
+from streams.processes.child import Child
+from streams.runtime.watchdog import STUCK_STATUS
+from streams.settings import Settings
+from streams.testing.images import picture, png
+from streams.testing.messages import TRACE
+from streams.tools.audit import audit
+from streams.topics import Topic
+
+WORKER = Path(__file__).with_name("stand_in_worker.py")
+ANNA = png(picture([1, 0, 0, 0, 0, 0, 0, 0]))
+TROUBLE = png(picture([0, 0, 0, 0, 0, 0, 0, 1]))
+BATCH = 4
+
+
+@dataclass
+class Bench:
+    """One broker, one ledger, and workers that are started and looked at."""
+
+    kafka: str
+    folder: Path
+
+    @property
+    def ledger(self) -> str:
+        return f"sqlite:///{self.folder}/ledger.db"
+
+    @contextmanager
+    def worker(self, trouble: str = "works", role: str = "judge", **env: str) -> Iterator[Child]:
+        own = {
+            "LIKENESS_KAFKA": self.kafka,
+            "LIKENESS_LEDGER": self.ledger,
+            "LIKENESS_IMAGES": str(self.folder / "images"),
+            "LIKENESS_DATA_DIR": str(self.folder),
+            "LIKENESS_BATCH_SIZE": str(BATCH),
+            "LIKENESS_SESSION_TIMEOUT_SECONDS": "6",
+        }
+        argv = [sys.executable, str(WORKER), role, trouble]
+        child = Child.start(role, argv, {**os.environ, **own, **env}, self.folder / f"{role}.log")
+        try:
+            yield child
+        finally:
+            child.stop()
+
+    async def train(self, count: int, *, trouble_at: int | None = None, step: int = 1) -> None:
+        """Publish training samples of anna, one after the other."""
+        async with Publisher(self.kafka) as publisher:
+            for index in range(count):
+                encoded = TROUBLE if index == trouble_at else ANNA
+                await publisher.training_sample(
+                    run_id="run", step=step, index=index, identity="anna", model="m", encoded=encoded
+                )
+
+    def ends(self) -> dict[str, tuple[str, bytes, bool]]:
+        """Return topic, value and whether it was delivered of each sample that is decided."""
+        if not (self.folder / "ledger.db").exists():
+            return {}
+        with closing(sqlite3.connect(f"file:{self.folder}/ledger.db?mode=ro", uri=True, timeout=10)) as connection:
+            if not connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'sample'").fetchone():
+                return {}
+            rows = connection.execute(
+                "SELECT sample_id, topic, value, published_at IS NOT NULL FROM sample WHERE state <> 'in_flight'"
+            )
+            return {key: (topic, value, bool(delivered)) for key, topic, value, delivered in rows}
+
+    def delivered(self) -> int:
+        return sum(delivered for _, _, delivered in self.ends().values())
+
+    async def committed(self, role: str = "judge") -> dict[TopicPartition, int]:
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        try:
+            await admin.start()
+            held = await admin.list_consumer_group_offsets(f"likeness-{role}")
+        finally:
+            await admin.close()
+        return {place: one.offset for place, one in held.items()}
+
+    async def records(self, *wanted: Topic) -> list[object]:
+        """Return every record of the topics, those of a partition in order."""
+        consumer = AIOKafkaConsumer(bootstrap_servers=self.kafka, auto_offset_reset="earliest")
+        await consumer.start()
+        try:
+            places = [TopicPartition(topic.name, n) for topic in wanted for n in range(topic.partitions)]
+            left = sum((await consumer.end_offsets(places)).values())
+            consumer.assign(places)
+            found: list[object] = []
+            while len(found) < left:
+                for some in (await consumer.getmany(timeout_ms=1000)).values():
+                    found += some
+        finally:
+            await consumer.stop()
+        return found
+
+    async def limit(self, topic: Topic, largest: int) -> None:
+        """Have the broker refuse records of a topic that are larger than so many bytes."""
+        admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
+        try:
+            await admin.start()
+            resource = ConfigResource(ConfigResourceType.TOPIC, topic.name, {"max.message.bytes": str(largest)})
+            await admin.alter_configs([resource])
+        finally:
+            await admin.close()
+
+
+def absent(reason: str) -> None:
+    """A laptop may lack a real part, the machine that guards the main branch may not."""
+    if os.environ.get("CI"):
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    (node,) = nodes = broker.plan(tmp_path)
+    try:
+        jars = await asyncio.to_thread(kafka_jars.fetch, Settings().cache_dir, print, threading.Event())
+        await asyncio.to_thread(broker.prepare, nodes, jars, threading.Event())
+    except (PartFailed, Unready) as error:
+        absent(str(error))
+    child = broker.start(node, jars, tmp_path / "kafka.log")
+    try:
+        answers = partial(kafka_topics.answers, node.address)
+        await until_it_answers(child, answers, [node.port, node.controller_port], broker.REMEDY, 120)
+        await kafka_topics.create(node.address)
+        yield Bench(node.address, tmp_path)
+    finally:
+        await asyncio.to_thread(child.stop)
+
+
+async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "nothing has come of it"
+        await asyncio.sleep(0.02)
+
+
+async def ended(child: Child, seconds: float = 60.0) -> int:
+    """Wait until a worker has ended by itself; return its exit status."""
+    await until(lambda: child.poll() is not None, seconds)
+    return child.poll() or 0
+
+
+async def test_a_delivery_that_fails_ends_the_worker_and_the_same_verdicts_come_with_the_batch(bench):
+    await bench.limit(topics.SAMPLES_ACCEPTED, 100)
+    await bench.train(BATCH)
+    with bench.worker() as worker:
+        assert await ended(worker) == 1
+    decided = bench.ends()
+    assert decided
+    assert bench.delivered() == 0
+    assert not any(offset > 0 for offset in (await bench.committed()).values())
+    await bench.limit(topics.SAMPLES_ACCEPTED, 1_000_000)
+    with bench.worker():
+        await until(lambda: bench.delivered() == BATCH)
+    published = {record.key.decode(): record.value for record in await bench.records(topics.SAMPLES_ACCEPTED)}
+    assert len(published) == BATCH
+    assert {key: published[key] for key in decided} == {key: value for key, (_, value, _) in decided.items()}
+
+
+async def test_what_nobody_has_foreseen_ends_the_worker_and_nothing_undecided_is_committed(bench):
+    count, trouble_at = 40, 25
+    await bench.train(count, trouble_at=trouble_at)
+    with bench.worker("raises") as worker:
+        assert await ended(worker) == 1
+        assert "nobody has foreseen this" in worker.log_tail(5)
+    committed, decided = await bench.committed(), bench.ends()
+    behind = [
+        record.key.decode()
+        for record in await bench.records(topics.TRAINING_SAMPLES)
+        if record.offset < committed.get(TopicPartition(record.topic, record.partition), 0)
+    ]
+    assert decided  # some batches went well
+    assert set(behind) <= {key for key, (_, _, delivered) in decided.items() if delivered}
+    assert training_sample_id("run", 1, trouble_at) not in behind
+    with bench.worker("works"):
+        await until(lambda: bench.delivered() == count)
+    balance = await audit(bench.kafka, bench.ledger)
+    assert balance.sound, balance.offences
+    assert balance.accepted + balance.flagged == balance.requested == count
+
+
+async def test_a_trace_goes_along_with_a_sample_from_the_request_to_the_verdict(bench):
+    with bench.worker(role="generate"), bench.worker(role="judge"):
+        async with Publisher(bench.kafka) as publisher:
+            request = GenerationRequested(source="shop", request_id="r-1", identity="anna", count=2)
+            await publisher.request(request, trace=TRACE)
+        await until(lambda: bench.delivered() == 2)
+    records = await bench.records(topics.GENERATION_SAMPLES, topics.SAMPLES_ACCEPTED, topics.SAMPLES_FLAGGED)
+    assert len(records) == 4
+    assert all(set(TRACE) <= set(record.headers) for record in records)
+
+
+async def test_the_largest_message_that_kafka_takes_can_be_a_dead_letter(bench):
+    async with Publisher(bench.kafka) as publisher:
+        await publisher.raw(topics.TRAINING_SAMPLES.name, b"x" * 1_048_400)
+    with bench.worker() as worker:
+        await until(lambda: bench.delivered() == 1 or worker.poll() is not None)
+        assert worker.poll() is None, worker.log_tail()
+    (letter,) = await bench.records(topics.DEAD_LETTERS)
+    assert letter.value == b"x" * 1_048_400
+
+
+@pytest.mark.parametrize("trouble", ["hangs", "blocks"])
+async def test_a_worker_that_is_stuck_while_messages_wait_ends_itself(bench, trouble):
+    await bench.train(BATCH, trouble_at=0)
+    with bench.worker(trouble, LIKENESS_STUCK_AFTER_SECONDS="4") as worker:
+        assert await ended(worker) == STUCK_STATUS
+        assert "messages wait" in worker.log_path.read_text()
+
+
+async def test_a_worker_that_was_idle_for_long_is_not_stuck_when_work_comes(bench):
+    limit = 4.0  # twice as long as a dawdler takes
+    with bench.worker("dawdles", LIKENESS_STUCK_AFTER_SECONDS=str(limit)) as worker:
+        await bench.train(1)
+        await until(lambda: bench.delivered() == 1)
+        idle_from = time.monotonic()
+        await until(lambda: time.monotonic() > idle_from + 1.5 * limit)
+        await bench.train(1, trouble_at=0, step=2)
+        await until(lambda: bench.delivered() == 2 or worker.poll() is not None)
+        assert worker.poll() is None, worker.log_tail()
