@@ -36,8 +36,6 @@ class ReasonCode(StrEnum):
     """Why a sample is flagged, the gravest first: this order picks the primary reason."""
 
     NO_CONSENT = "no-consent"
-    COPY = "copy"
-    NEAR_COPY = "near-copy"
     LEAK = "leak"
     NO_REFERENCE = "no-reference"
     NO_FACE = "no-face"

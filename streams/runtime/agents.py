@@ -29,6 +29,9 @@ def add_agent(app: faust.App, role: Role, services: Services, settings: Settings
     source = app.topic(*(topic.name for topic in role.sources), **raw)
 
     async def run(stream: Any) -> None:  # Faust's own type of a stream lacks noack_take
+        # When noack_take is left, by whatever error, it gives the stream back as it found it, and Faust reads on to the
+        # end of what was fetched while the process shuts down: that would count unseen messages as done, and commit.
+        stream.enable_acks = False
         async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_seconds):
             messages = [_message(event) for event in events]
             try:

@@ -4,11 +4,12 @@ import asyncio
 import logging
 import signal
 from contextlib import suppress
+from functools import partial
 
 from streams.ports import Services
 from streams.runtime.app import build_app, quiet_libraries
 from streams.runtime.patience import Patience
-from streams.runtime.ready import wait_for_topics
+from streams.runtime.ready import find_topics
 from streams.runtime.roles import Role
 from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
@@ -31,7 +32,7 @@ async def work(settings: Settings, services: Services, role: Role, patience: Pat
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    ready = asyncio.create_task(patience(lambda: wait_for_topics(settings.kafka or "", role.sources)))
+    ready = asyncio.create_task(patience(partial(find_topics, settings.kafka or "")))
     if not await _first(ready, stopping):
         return
     app = build_app(settings, services, role, patience)

@@ -5,8 +5,6 @@ from streams.events import DeadReason, ReasonCode
 REASONS: dict[ReasonCode, str] = {
     ReasonCode.NO_CONSENT: "The person has not agreed, no longer agrees, or is protected: nothing was generated or let"
     " through.",
-    ReasonCode.COPY: "The image is a copy of a real image that is enrolled or was trained on.",
-    ReasonCode.NEAR_COPY: "The image is almost a copy of a real image that is enrolled or was trained on.",
     ReasonCode.LEAK: "The face resembles somebody enrolled who was not asked for.",
     ReasonCode.NO_REFERENCE: "Nobody is enrolled under the name that was asked for: there is nothing to compare with.",
     ReasonCode.NO_FACE: "The detector found no face in the image.",
