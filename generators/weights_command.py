@@ -1,20 +1,51 @@
-"""The command ``weights``: fetch what generators need, and say what is there."""
+"""The command ``weights``: fetch what the generators and the judge need, and say what is there."""
 
 import json
-from dataclasses import asdict
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from generators.weights import PUBLISHED, Published, ensure, folder_of, named, read
+from generators.weights import PUBLISHED, ensure, read
+from streams.adapters import facenet_weights
 from streams.cards import as_text, read_card
-from streams.errors import WeightsUnusable
-from streams.settings import Settings
+from streams.errors import BadInput, WeightsUnusable
+from streams.settings import read_settings
+from streams.wheels import Report
 
-weights = typer.Typer(help="Weights of the served generators.", no_args_is_help=True)
+weights = typer.Typer(
+    help="Fetch and check the weights of the generators and of FaceNet, and show their cards.", no_args_is_help=True
+)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
-Name = Annotated[str, typer.Argument(help="Which weights; `list` names them.")]
+Name = Annotated[str, typer.Argument(help="Which weights; `likeness weights list` names them.")]
+
+
+FACENET = "facenet-128"
+
+
+@dataclass(frozen=True)
+class _Known:
+    """One set of weights that this command looks after."""
+
+    name: str
+    fetch: Callable[[Path, Report], object]
+    """Takes the cache folder; raises WeightsUnusable."""
+    check: Callable[[Path], object]
+    """Takes the cache folder; raises WeightsUnusable."""
+
+
+def _known() -> dict[str, _Known]:
+    generators = [_Known(name, partial(ensure, one), partial(read, one)) for name, one in PUBLISHED.items()]
+    facenet = _Known(
+        FACENET,
+        lambda cache_dir, report: facenet_weights.prepared(_folder(FACENET, cache_dir), report),
+        lambda cache_dir: facenet_weights.check(_folder(FACENET, cache_dir)),
+    )
+    return {known.name: known for known in (*generators, facenet)}
 
 
 @weights.command()
@@ -23,11 +54,11 @@ def fetch(
     as_json: AsJson = False,
 ) -> None:
     """Fetch weights, check them and convert them into the cache. What is there already is only checked."""
-    cache_dir = Settings().cache_dir
-    wanted = list(PUBLISHED.values()) if name is None else [named(name)]
-    for published in wanted:
-        ensure(published, cache_dir, lambda line: typer.echo(line, err=True))
-    rows = [_row(published) for published in wanted]
+    cache_dir = read_settings().cache_dir
+    wanted = list(_known().values()) if name is None else [_named(name)]
+    for known in wanted:
+        known.fetch(cache_dir, lambda line: typer.echo(line, err=True))
+    rows = [_row(known, cache_dir) for known in wanted]
     typer.echo(
         json.dumps({"weights": rows}) if as_json else "\n".join(f"{row['name']}\t{row['folder']}" for row in rows)
     )
@@ -36,7 +67,8 @@ def fetch(
 @weights.command("list")
 def show(as_json: AsJson = False) -> None:
     """List every set of weights, and whether it can be used here."""
-    rows = [_row(published) for published in PUBLISHED.values()]
+    cache_dir = read_settings().cache_dir
+    rows = [_row(known, cache_dir) for known in _known().values()]
     lines = [f"{row['name']}\t{'ready' if row['usable'] else row['detail']}" for row in rows]
     typer.echo(json.dumps({"weights": rows}) if as_json else "\n".join(lines))
 
@@ -44,24 +76,28 @@ def show(as_json: AsJson = False) -> None:
 @weights.command()
 def card(name: Name, as_json: AsJson = False) -> None:
     """Show where weights come from, what they learned from, their licence and their limits."""
-    published = named(name)
-    found = read_card(folder_of(published, Settings().cache_dir))
+    found = read_card(_folder(_named(name).name, read_settings().cache_dir))
     if found is None:
         raise WeightsUnusable(f"expected a model card of {name}, got none: run `likeness weights fetch {name}` first")
     typer.echo(json.dumps(asdict(found)) if as_json else as_text(found))
 
 
-def _row(published: Published) -> dict[str, str | bool]:
-    cache_dir = Settings().cache_dir
+def _named(name: str) -> _Known:
+    known = _known()
+    if name not in known:
+        raise BadInput(f"expected one of {', '.join(known)}, got {name!r}")
+    return known[name]
+
+
+def _folder(name: str, cache_dir: Path) -> Path:
+    return cache_dir / "weights" / name
+
+
+def _row(known: _Known, cache_dir: Path) -> dict[str, str | bool]:
     try:
-        read(published, cache_dir)
+        known.check(cache_dir)
     except WeightsUnusable as error:
         detail, usable = str(error), False
     else:
         detail, usable = "", True
-    return {
-        "name": published.name,
-        "folder": str(folder_of(published, cache_dir)),
-        "usable": usable,
-        "detail": detail,
-    }
+    return {"name": known.name, "folder": str(_folder(known.name, cache_dir)), "usable": usable, "detail": detail}

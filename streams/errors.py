@@ -4,7 +4,7 @@ LikenessError
 ├── BadInput                  somebody gave us something that cannot be used: a file, an argument, a setting
 │   ├── PolicyRefused         a policy that does not hold for this gallery or embedding space
 │   └── SpaceMismatch         a gallery that was enrolled in another embedding space
-├── DependencyUnavailable     Kafka, Triton, Milvus or the ledger does not answer: wait and try again
+├── DependencyUnavailable     a part does not answer, or cannot serve anybody as it is: wait and try again
 ├── GeneratorRejected         a generator refuses this one request for what it asks
 ├── WeightsUnusable           weights that are missing, altered or incomplete
 ├── PartFailed                an embedded part that does not start or has died
@@ -32,12 +32,17 @@ class SpaceMismatch(BadInput):
 
 
 class DependencyUnavailable(LikenessError):
-    """A part does not answer for now. Never a reason to flag or to dead-letter: wait, then try again."""
+    """A part does not answer, or cannot serve anybody as it is. No reason to flag or dead-letter: wait, try again."""
 
     def __init__(self, dependency: str, detail: str) -> None:
-        """Name the dependency (``triton``, ``milvus``, ``kafka``, ``ledger``, ``images``) and what it said."""
-        super().__init__(f"{dependency} does not answer: {detail}")
+        """Name the dependency (``triton``, ``milvus``, ``kafka``, ``ledger``, ``images``, ``examiner``) and say why."""
+        super().__init__(f"{dependency} is unavailable: {detail}")
         self.dependency = dependency
+        self._detail = detail
+
+    def with_remedy(self, remedy: str) -> "DependencyUnavailable":
+        """Return the same error, saying what to do."""
+        return DependencyUnavailable(self.dependency, f"{self._detail}; {remedy}")
 
 
 class GeneratorRejected(LikenessError):

@@ -18,13 +18,13 @@ _ADDRESS = re.compile(r"([^\s,:/]+|\[[0-9A-Fa-f:.]+\]):[0-9]{1,5}")
 
 def _address(text: str) -> str:
     if not _ADDRESS.fullmatch(text):
-        raise ValueError("expected host:port")
+        raise ValueError("should be host:port")
     return text
 
 
 def _addresses(text: str) -> str:
     if not all(map(_ADDRESS.fullmatch, text.split(","))):
-        raise ValueError("expected host:port, or several of them with commas between")
+        raise ValueError("should be host:port, or several of them with commas between")
     return text
 
 
@@ -92,4 +92,4 @@ def _name(fault: ErrorDetails) -> str:
 
 
 def _expected(fault: ErrorDetails) -> str:
-    return fault["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    return fault["msg"].removeprefix("Value error, ").removeprefix("Input ")

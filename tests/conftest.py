@@ -15,6 +15,9 @@ from streams.ports import Services
 from streams.testing.services import enrol
 from streams.testing.services import services as on_stand_ins
 
+# What every implementation of a port promises is asserted in modules of their own.
+pytest.register_assert_rewrite("tests.promises")
+
 # No deadline: a slow machine is not a fault. No example database: a checkout stays clean.
 settings.register_profile("likeness", max_examples=50, deadline=None, database=None)
 settings.load_profile("likeness")

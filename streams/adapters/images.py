@@ -1,11 +1,13 @@
 """The image store: content-addressed files in a folder, on S3, or wherever fsspec reaches."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import uuid
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 
@@ -14,9 +16,19 @@ from streams.core.faces import Pixels
 from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
 from streams.events import ImageRef
 
+T = TypeVar("T")
+
+
+#: An empty file at the root that says that this is a store: a lost mount leaves an empty folder, in which there would
+#: seem never to have been any image.
+MARKER = ".likeness-images"
+
 
 class ImageStore:
-    """Implements ``ports.Images``. A path is built from a digest alone, never from what a message says."""
+    """Implements ``ports.Images``. A path is built from a digest alone, never from what a message says.
+
+    Methods may run at the same time, in this process and in others.
+    """
 
     def __init__(self, url: str) -> None:
         """Take a folder or an fsspec URL. Nothing is touched yet."""
@@ -32,12 +44,23 @@ class ImageStore:
             self._files.protocol if isinstance(self._files.protocol, tuple) else (self._files.protocol,)
         )
 
+    async def open(self, create: bool = False) -> None:
+        """Look whether the store is there; where it is not, ``create`` makes it.
+
+        Raises:
+            DependencyUnavailable: If there is no store, or it does not answer.
+        """
+        try:
+            await self._io(self._create if create else self._require_store)
+        except FileNotFoundError as error:  # a bucket, which nobody makes in passing
+            raise DependencyUnavailable("images", str(error)) from error
+
     async def put(self, encoded: bytes) -> ImageRef:
         """See ``ports.Images``."""
         ref = ImageRef(sha256=hashlib.sha256(encoded).hexdigest(), size=len(encoded))
         try:
             await self._io(self._put, ref, encoded)
-        except FileNotFoundError as error:  # a bucket or a mount that is not there
+        except FileNotFoundError as error:  # lost in mid-write
             raise DependencyUnavailable("images", str(error)) from error
         return ref
 
@@ -48,7 +71,7 @@ class ImageStore:
     async def find(self, sha256: str) -> ImageRef | None:
         """See ``ports.Images``."""
         try:
-            size: int = await self._io(self._files.size, self._path(sha256))
+            size: int = await self._io(self._found, self._files.size, self._path(sha256))
         except FileNotFoundError:
             return None
         return ImageRef(sha256=sha256, size=size)
@@ -56,7 +79,7 @@ class ImageStore:
     async def get(self, ref: ImageRef) -> bytes:
         """See ``ports.Images``."""
         try:
-            encoded: bytes = await self._io(self._get, ref)
+            encoded: bytes = await self._io(self._found, self._get, ref)
         except FileNotFoundError as error:
             raise ImageMissing(f"the image store has no image {ref.sha256}") from error
         found = hashlib.sha256(encoded).hexdigest()
@@ -80,10 +103,37 @@ class ImageStore:
         except OSError as error:
             raise DependencyUnavailable("images", str(error)) from error
 
-    def _put(self, ref: ImageRef, encoded: bytes) -> None:
-        path = self.locate(ref)
-        if self._files.exists(path) and self._files.size(path) == ref.size:
+    def _create(self) -> None:
+        marker = f"{self._root}/{MARKER}"
+        if self._files.exists(marker):
             return
+        if self._local:
+            _write_durably(Path(marker), b"")
+        else:
+            self._files.pipe_file(marker, b"")
+
+    def _require_store(self) -> None:
+        if not self._files.exists(f"{self._root}/{MARKER}"):
+            raise DependencyUnavailable(
+                "images",
+                f"expected an image store in {self._root}, found no {MARKER} there: mount it, or correct"
+                " LIKENESS_IMAGES; `likeness enrol` makes a new one",
+            )
+
+    def _found(self, look: Callable[..., T], *arguments: Any) -> T:
+        """Look for an image; only in a store that is there it can be missing."""
+        try:
+            return look(*arguments)
+        except FileNotFoundError:
+            self._require_store()
+            return look(*arguments)  # it may have come back between the two looks
+
+    def _put(self, ref: ImageRef, encoded: bytes) -> None:
+        self._require_store()
+        path = self.locate(ref)
+        with contextlib.suppress(FileNotFoundError):
+            if self._files.size(path) == ref.size:
+                return
         if self._local:
             _write_durably(Path(path), encoded)
         else:

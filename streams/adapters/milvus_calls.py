@@ -14,15 +14,13 @@ from pymilvus import MilvusClient, MilvusException
 from pymilvus.grpc_gen.common_pb2 import ErrorCode
 
 from streams.errors import BadInput, DependencyUnavailable, LikenessError
+from streams.keepalive import GRPC_OPTIONS
 
 T = TypeVar("T")
 
 #: Threads, each with a connection of its own: a search asks two collections at once, and on a strongly consistent
 #: server each question waits for the server's clock tick (about 0.2 s on Milvus 2.3).
 THREADS = 2
-
-#: pymilvus pings every 10 s even when idle, which servers answer with GOAWAY "too_many_pings": ping rarely, in calls.
-GRPC_OPTIONS = {"grpc.keepalive_time_ms": 310_000, "grpc.keepalive_permit_without_calls": 0}
 
 _REFUSED = {grpc.StatusCode.UNAUTHENTICATED, grpc.StatusCode.PERMISSION_DENIED}
 _TRANSIENT = {
@@ -79,8 +77,8 @@ class Calls:
         """Return what ``operation`` returns; it runs on a thread and must give every call a timeout.
 
         Raises:
-            DependencyUnavailable: If the server cannot be reached, hangs, or is not ready.
-            BadInput: If the server refuses the token, or the gallery is gone.
+            DependencyUnavailable: If the server cannot be reached, hangs, is not ready, or has not the gallery.
+            BadInput: If the server refuses the token.
         """
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, operation)
 
@@ -177,10 +175,10 @@ def meaning_of(error: Exception, where: str) -> LikenessError | None:
         return DependencyUnavailable("milvus", f"{where}: {_said(rpc or error)}; is it running and reachable?")
     if rpc is not None or not isinstance(error, MilvusException) or _from_python(error):
         return None
-    if code in _NO_COLLECTION_CODES:
-        return BadInput(
-            f"expected the gallery that was opened, got {_said(error)} from Milvus at {where}:"
-            " start again and enrol again"
+    if code in _NO_COLLECTION_CODES:  # as a server says too that was started again and recovers
+        return DependencyUnavailable(
+            "milvus",
+            f"{where}: expected the gallery that was opened, got {_said(error)}; if it stays so, enrol again",
         )
     if _passes_by_itself(error):
         return DependencyUnavailable("milvus", f"{where}: {_said(error)}")

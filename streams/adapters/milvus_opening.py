@@ -14,7 +14,7 @@ from streams.adapters.milvus_schema import (
     schema,
 )
 from streams.core.faces import EmbeddingSpace
-from streams.errors import SpaceMismatch
+from streams.errors import DependencyUnavailable, SpaceMismatch
 
 #: How long building an index and loading a collection may take: the server answers, but has work to do.
 LOAD_SECONDS = 60.0
@@ -22,22 +22,30 @@ LOAD_SECONDS = 60.0
 FINGERPRINT = "fingerprint"
 
 
-def open_gallery(rows: Rows, space: EmbeddingSpace, *, create: bool) -> None:
+def open_gallery(rows: Rows, space: EmbeddingSpace, where: str, *, create: bool) -> None:
     """Make sure that the collections of ``space`` are there, loaded, and of this space.
 
+    Only ``create`` makes a gallery: one made by whoever comes first is empty, and everything that is judged by it is
+    without a reference, for good. One that was emptied is there, and stays. ``samples`` is no part of it, and made by
+    anybody.
+
     Raises:
-        SpaceMismatch: If Milvus holds only galleries of other spaces, unless ``create``.
+        DependencyUnavailable: If Milvus, at ``where``, holds no gallery, unless ``create``.
+        SpaceMismatch: If it holds only galleries of other spaces, unless ``create``.
     """
     collections = Collections.of(space)
     present = rows.client.list_collections(timeout=rows.timeout_seconds)
-    if collections.identities.name not in present and not create:
+    if not create and any(each.name not in present for each in collections.gallery):
         refuse_other_spaces(rows, space, present)
+        raise DependencyUnavailable(
+            "milvus", f"{where}: nobody is enrolled yet in {space.fingerprint}; `likeness enrol` does that"
+        )
     for collection in collections.all:
         if collection.name not in present:
             _create(rows, collection, space)
         _index(rows, collection)
     load(rows, collections)
-    _settle(rows, collections)
+    settle(rows, collections)
     _check_fingerprint(rows, collections.meta, space)
 
 
@@ -47,7 +55,7 @@ def load(rows: Rows, collections: Collections) -> None:
         _load(rows, collection)
 
 
-def _settle(rows: Rows, collections: Collections) -> None:
+def settle(rows: Rows, collections: Collections) -> None:
     """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
     if rows.client.get_server_version(timeout=rows.timeout_seconds).startswith("milvus_lite"):
         for collection in (collections.identities, collections.references):

@@ -61,7 +61,12 @@ class Collections:
     @property
     def all(self) -> tuple[Collection, ...]:
         """Every collection; ``identities`` comes last, so that it is there only when the others are."""
-        return (self.meta, self.samples, self.references, self.identities)
+        return (self.samples, *self.gallery)
+
+    @property
+    def gallery(self) -> tuple[Collection, ...]:
+        """The collections of those who are enrolled; ``identities`` comes last here too."""
+        return (self.meta, self.references, self.identities)
 
 
 def collections_beside(present: Iterable[str]) -> list[tuple[Collection, Collection]]:

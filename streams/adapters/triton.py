@@ -76,8 +76,9 @@ class TritonGenerator:
         """Return the newest version that is ready to serve.
 
         Raises:
-            GeneratorRejected: If the server has no such model, or one with other tensors than every generator has.
-            DependencyUnavailable: If the server does not answer, or the model is there and not ready.
+            GeneratorRejected: If the server is ready, serves others and has no such model.
+            DependencyUnavailable: If the server does not answer or is not ready, or the model is there and does not
+                serve as every generator does: what is deployed wrongly is no fault of a request.
         """
         metadata = await self._or_unknown(model, self._open.get_model_metadata(model, client_timeout=self._timeout))
         if not metadata.versions:
@@ -126,7 +127,7 @@ class TritonGenerator:
         images = result.as_numpy("image")
         if images is None or images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(prompts):
             got = "nothing" if images is None else f"{images.dtype} {images.shape}"
-            raise GeneratorRejected(
+            raise self._misdeployed(
                 f"expected {len(prompts)} images (H, W, 3) of uint8 from model {model!r}, got {got}: mend the model"
             )
         return list(images)
@@ -146,7 +147,7 @@ class TritonGenerator:
         if not length.isdecimal():
             wrong.append(f"expected the parameter {LENGTH} as a number, got {length!r}")
         if wrong:
-            raise GeneratorRejected(
+            raise self._misdeployed(
                 f"model {model!r} version {version} is no generator of faces: {'; '.join(wrong)}:"
                 " see the README of face_gan for what it must have"
             )
@@ -154,17 +155,23 @@ class TritonGenerator:
         return self._served[model, version]
 
     async def _or_unknown(self, model: str, call: Awaitable[T]) -> T:
-        """Await a call about a model; say of a model that the server has never had that it is unknown."""
+        """Await a call about a model; one that is not among those of a server that is ready is unknown."""
         try:
             return await self._ask(model, call)
         except DependencyUnavailable as error:
             cause = error.__cause__
             if not isinstance(cause, InferenceServerException) or _code(cause) != "NOT_FOUND":
                 raise
-            index = await self._ask(model, self._open.get_model_repository_index(client_timeout=self._timeout))
+            calls = self._open
+            index = await self._ask(model, calls.get_model_repository_index(client_timeout=self._timeout))
             if any(row.name == model for row in index.models):
                 raise
-            served = ", ".join(sorted({row.name for row in index.models})) or "none"
+            if not index.models:
+                raise self._misdeployed("it has no models at all: correct its model repository") from error
+            if not await self._ask(model, calls.is_server_ready(client_timeout=self._timeout)):
+                waits = ", ".join(sorted({row.name for row in index.models if row.state != "READY"})) or "itself"
+                raise self._misdeployed(f"it is not ready, for want of {waits}") from error
+            served = ", ".join(sorted({row.name for row in index.models}))
             raise GeneratorRejected(
                 f"expected a model that is served (there are: {served}), got {model!r}: ask for one of those or"
                 " put it into the model repository"
@@ -178,6 +185,9 @@ class TritonGenerator:
             if code in _REFUSALS:
                 raise GeneratorRejected(f"model {model!r} refuses: {error.message()}") from error
             raise DependencyUnavailable("triton", f"{self._address}, {model}: {code}: {error.message()}") from error
+
+    def _misdeployed(self, detail: str) -> DependencyUnavailable:
+        return DependencyUnavailable("triton", f"{self._address}: {detail}")
 
     @property
     def _open(self) -> InferenceServerClient:

@@ -13,7 +13,7 @@ from streams.tools.report_levels import Level, by_strength, unmade
 def show(shown: Shown, first: float | None) -> None:
     """Print the tables; ``first`` is when the first verdict came, in seconds from the start."""
     samples = list(shown.followed.verdicts.values())
-    table = Table("σ", "samples", "accepted", "flagged", "mean similarity", "primary reasons")
+    table = Table("σ", "samples", "accepted", "flagged", "similarity", "main reasons")
     for level in by_strength(samples):
         table.add_row(f"{level.strength:g}", *_cells(level))
     if (never := unmade(samples)).samples:

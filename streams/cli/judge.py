@@ -32,9 +32,7 @@ def judge(
 
     By the rules that judge the stream; nothing is stored and nothing is published.
     """
-    from streams.cli.wiring import addressed
-
-    judged = asyncio.run(_judge(addressed(read_settings(), "triton", "milvus", "ledger", "images"), images, identity))
+    judged = asyncio.run(_judge(read_settings(), images, identity))
     rows = [{"image": str(path), **_as_dict(result)} for path, result in judged]
     if as_json:
         emit({"images": rows})
@@ -45,11 +43,12 @@ def judge(
 async def _judge(
     settings: Settings, images: list[Path], identity: str
 ) -> "list[tuple[Path, SampleJudged | Undecodable]]":
-    from streams.cli.wiring import examining_services
+    from streams.cli.wiring import addressed, examining_services
     from streams.core.policy import refuse_elsewhere
     from streams.tools.judge_files import judge_files, read_files
 
     encoded = read_files(images)
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
     async with examining_services(settings) as services:
         domain = await services.gallery.domain()
         refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)

@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     for library in ("aiokafka", "pymilvus"):  # what goes wrong is told by the error; they log every try of it as well
         logging.getLogger(library).setLevel(logging.CRITICAL)
     try:
-        build()(args=arguments)
+        build()(args=arguments, prog_name="likeness")
     except LikenessError as error:
         console.print("likeness:", style="bold red", end=" ")
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)

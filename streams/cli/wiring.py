@@ -15,7 +15,7 @@ from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import TorchExaminer
 from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
-from streams.adapters.lone_examiner import LoneExaminer
+from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
 from streams.adapters.milvus_calls import require_address
 from streams.adapters.triton import TritonGenerator
@@ -23,7 +23,7 @@ from streams.cli.output import console
 from streams.core.policy import Policy, parse
 from streams.embedded import kafka_topics, state
 from streams.embedded.loopback import connects
-from streams.errors import BadInput
+from streams.errors import BadInput, DependencyUnavailable
 from streams.ports import Services
 from streams.settings import Settings
 from streams.shipped import shipped
@@ -67,16 +67,27 @@ async def answering(settings: Settings, *parts: str) -> None:
     Raises:
         DependencyUnavailable: If one of them does not answer.
     """
-    if "kafka" in parts:
-        await kafka_topics.answers(settings.kafka or "", CONNECT_SECONDS)
-    if "triton" in parts:
-        await connects("triton", settings.triton or "", CONNECT_SECONDS)
-    if "milvus" in parts:
-        require_address(settings.milvus or "")
-        url = urlsplit(settings.milvus or "")
-        await connects(
-            "milvus", f"{url.hostname}:{url.port or (443 if url.scheme == 'https' else 80)}", CONNECT_SECONDS
-        )
+    asks = {"kafka": _kafka_answers, "triton": _triton_answers, "milvus": _milvus_answers}
+    for part in parts:
+        try:
+            await asks[part](settings)
+        except DependencyUnavailable as error:
+            raise error.with_remedy(f"start it, or correct LIKENESS_{part.upper()}") from error
+
+
+async def _kafka_answers(settings: Settings) -> None:
+    await kafka_topics.answers(settings.kafka or "", CONNECT_SECONDS)
+
+
+async def _triton_answers(settings: Settings) -> None:
+    await connects("triton", settings.triton or "", CONNECT_SECONDS)
+
+
+async def _milvus_answers(settings: Settings) -> None:
+    require_address(settings.milvus or "")
+    url = urlsplit(settings.milvus or "")
+    port = url.port or (443 if url.scheme == "https" else 80)
+    await connects("milvus", f"{url.hostname}:{port}", CONNECT_SECONDS)
 
 
 def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
@@ -117,7 +128,8 @@ async def open_services(
     Args:
         settings: With every address set.
         examiner: Opened where images are to be examined; only its space is used where not.
-        create_gallery: Whether a gallery may be made in this embedding space beside one in another space.
+        create_gallery: Whether the gallery and the image store are made where there are none, as enrolment does;
+            the gallery also beside one in another embedding space.
         patiently: Runs what needs a part that may be down.
     """
     policy = load_policy(settings.policy)
@@ -125,11 +137,13 @@ async def open_services(
         database = Database(settings.ledger or "")
         await patiently(database.open)
         stack.push_async_callback(database.close)
-        lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space)
+        lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space, canary=known_good())
         stack.push_async_callback(lone_examiner.close)
         generator = TritonGenerator(settings.triton or "", timeout_seconds=settings.call_timeout_seconds)
         await generator.open()
         stack.push_async_callback(generator.close)
+        images = ImageStore(settings.images or "")
+        await patiently(partial(images.open, create=create_gallery))
         gallery = MilvusGallery(
             settings.milvus or "",
             settings.milvus_token.get_secret_value(),
@@ -143,7 +157,7 @@ async def open_services(
             examiner=examiner,
             lone_examiner=lone_examiner,
             gallery=gallery,
-            images=ImageStore(settings.images or ""),
+            images=images,
             ledger=SqlLedger(database),
             consent=SqlConsentRegister(database),
             policy=policy,
@@ -154,12 +168,12 @@ async def open_services(
 @asynccontextmanager
 async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
     """Open everything, with the networks loaded, for a command that looks at images."""
-    load_policy(settings.policy)  # loading the networks takes seconds: what can be refused without them, is
     await answering(settings, "milvus")
     examiner = TorchExaminer(settings, report=console.print)
-    await examiner.open()
-    try:
-        async with open_services(settings, examiner, create_gallery=create_gallery) as services:
+    # Loading the networks takes seconds: what can be refused without them, is.
+    async with open_services(settings, examiner, create_gallery=create_gallery) as services:
+        await examiner.open()
+        try:
             yield services
-    finally:
-        await examiner.close()
+        finally:
+            await examiner.close()

@@ -108,10 +108,18 @@ async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
 
 
 def supervisor(settings: Settings, roles: list[str], workers: int) -> "Supervisor":
-    """Return a supervisor of workers that have exactly these settings."""
+    """Return a supervisor of workers that have exactly these settings.
+
+    Raises:
+        BadInput: If their logs cannot be written.
+    """
+    from streams.embedded import folder
     from streams.runtime.supervisor import Supervisor
 
-    return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=settings.data_dir / "logs")
+    log_dir = settings.data_dir / "logs"
+    with folder.writable(log_dir):
+        log_dir.mkdir(parents=True, exist_ok=True)
+    return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=log_dir)
 
 
 def worker_env(settings: Settings) -> dict[str, str]:

@@ -17,12 +17,10 @@ from pymilvus.exceptions import MilvusException
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, connects, free_ports
 from streams.errors import DependencyUnavailable, Unready
+from streams.keepalive import GRPC_OPTIONS
 from streams.processes.child import Child
 
 REMEDY = "see its log, or set LIKENESS_MILVUS to a server that runs"
-
-#: An idle pymilvus pings more often than servers allow (``too_many_pings``) unless it is told not to.
-GRPC_OPTIONS = {"grpc.keepalive_time_ms": 310_000, "grpc.keepalive_permit_without_calls": 0}
 
 
 @dataclass(frozen=True)

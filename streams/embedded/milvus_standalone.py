@@ -96,7 +96,12 @@ def _settings(plan: Plan, authentication: bool) -> Mapping[str, Any]:
         "mq": {"type": "rocksmq"},
         "rocksmq": {"path": str(plan.data / "rocksmq")},
         "localStorage": {"path": str(plan.data / "storage")},
-        "common": {"storageType": "local", "security": {"authorizationEnabled": authentication}},
+        "common": {
+            "storageType": "local",
+            "security": {"authorizationEnabled": authentication},
+            # Seconds for which a server that was killed still counts as there; its successor waits for that.
+            "session": {"ttl": 10},
+        },
         "log": {"level": "warn", "file": {"rootPath": ""}},
     }
 

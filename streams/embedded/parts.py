@@ -12,6 +12,8 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn
 
+import psutil
+
 from streams.embedded import folder, kafka, kafka_jars, kafka_topics, milvus, state, triton
 from streams.embedded.loopback import until_it_answers
 from streams.embedded.state import Running
@@ -30,6 +32,8 @@ _FORMER_SECONDS = 40.0
 
 #: Seconds between two looks at whether each part still runs.
 _WATCH_SECONDS = 0.5
+
+_AGAIN = "start again; the data is kept"
 
 Phase = Literal["downloading", "starting", "ready"]
 
@@ -57,15 +61,20 @@ class Parts:
 
     running: Running
     _children: dict[str, Child]
+    _stubs: list[psutil.Process] = field(default_factory=list)
+    """Where Triton runs its models: without one of them it answers on, with an error to every request."""
 
     async def watch(self) -> NoReturn:
         """Wait until a part dies. Raises PartFailed then, and returns never."""
         while True:
+            lost = not all(map(_lives, self._stubs))
+            await asyncio.sleep(_WATCH_SECONDS)  # a server that has just ended took them along
             for child in self._children.values():
                 status = child.poll()
                 if status is not None:
-                    raise child.failure(f"ended with status {status}", "start again; the data is kept")
-            await asyncio.sleep(_WATCH_SECONDS)
+                    raise child.failure(f"ended with status {status}", _AGAIN)
+            if lost:
+                raise self._children["triton"].failure("has lost the process of a model", _AGAIN)
 
 
 @asynccontextmanager
@@ -107,7 +116,7 @@ async def start(
         try:
             running = await starter.start_all()
             state.write(data_dir, running)
-            yield Parts(running, starter.children)
+            yield Parts(running, starter.children, starter.stubs)
         finally:
             state.forget(data_dir)
             await starter.stop_all()
@@ -124,6 +133,7 @@ class _Starter:
     weights: Weights
     report: Report
     children: dict[str, Child] = field(default_factory=dict)
+    stubs: list[psutil.Process] = field(default_factory=list)
     addresses: dict[str, str] = field(default_factory=dict)
     cleanings: list[Callable[[], None]] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
@@ -195,6 +205,7 @@ class _Starter:
         child = self._started("triton", triton.start(plan, self._log("triton"), [self.hold]))
         answers = partial(triton.answers, plan.address)
         await until_it_answers(child, answers, [plan.port], triton.REMEDY, READY_SECONDS)
+        self.stubs = triton.stubs(child)  # it is ready: all of them are there
         self.addresses["triton"] = plan.address
         self._tell("triton", "ready", plan.address)
 
@@ -215,6 +226,13 @@ class _Starter:
 
     def _tell(self, part: str, phase: Phase, detail: str) -> None:
         self.report(Progress(part, phase, detail, time.monotonic() - self.began))
+
+
+def _lives(process: psutil.Process) -> bool:
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def versions() -> dict[str, str]:

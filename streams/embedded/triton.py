@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import tritonclient.grpc.aio as grpc_client
 from tritonclient.utils import InferenceServerException
 
@@ -85,6 +86,16 @@ def clean(plan: Plan) -> None:
     for region in _SHARED_MEMORY.glob(plan.shared_memory_prefix + "*"):
         with contextlib.suppress(FileNotFoundError):
             region.unlink()
+
+
+def stubs(child: Child) -> list[psutil.Process]:
+    """Return the processes in which a server that is ready runs its models; it starts none of them again."""
+    if child.command_pid is None:
+        return []
+    try:
+        return psutil.Process(child.command_pid).children()
+    except psutil.NoSuchProcess:  # whoever watches the server sees that too
+        return []
 
 
 async def answers(address: str, timeout_seconds: float = 10.0) -> None:

@@ -22,6 +22,8 @@ class MilvusServer:
 
     uri: str
     token: str
+    folder: Path
+    """Where its data lies."""
     _start: Callable[[], Child]
     _child: Child | None = field(default=None, init=False)
 
@@ -29,14 +31,14 @@ class MilvusServer:
     def lite(cls, folder: Path) -> "MilvusServer":
         """Return Milvus Lite's server with its data in ``folder``, not started yet."""
         plan = milvus.plan(folder)
-        return cls(plan.uri, "", lambda: milvus.start(plan, folder / "milvus-lite.log"))
+        return cls(plan.uri, "", plan.data, lambda: milvus.start(plan, folder / "milvus-lite.log"))
 
     @classmethod
     def standalone(cls, folder: Path, cache_dir: Path) -> "MilvusServer":
         """Return a Milvus standalone that asks for a password, not started yet; unpacks it where needed."""
         plan = milvus_standalone.prepare(folder, cache_dir, authentication=True)
         token = milvus_standalone.ROOT_TOKEN
-        return cls(plan.uri, token, lambda: milvus_standalone.start(plan, folder / "milvus-standalone.log"))
+        return cls(plan.uri, token, plan.data, lambda: milvus_standalone.start(plan, folder / "milvus-standalone.log"))
 
     def start(self) -> None:
         """Start the server, again or for the first time; return when it answers."""

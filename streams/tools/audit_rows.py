@@ -83,9 +83,10 @@ def _engine(url: str) -> Engine:
             detail = f"there is no file {parsed.database}; start a worker once, or check LIKENESS_LEDGER"
             raise DependencyUnavailable("ledger", detail)
         return create_engine(parsed)
-    except (ArgumentError, NoSuchModuleError) as error:
+    except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise BadInput(
-            f"{_shown(url)} is no database URL: {error}; expected such as sqlite:////var/ledger.db"
+            f"{_shown(url)} cannot be used as the ledger: {error}; expected such as sqlite:////var/ledger.db,"
+            " or install the driver that it names"
         ) from error
 
 

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 from streams.cli.work import supervisor
 from streams.errors import PartFailed
+from streams.runtime.supervisor import Slot
 from streams.settings import Settings
 from streams.tools.audit_topics import Topics
 from streams.topics import Topic
@@ -14,6 +15,8 @@ from streams.topics import Topic
 PATIENCE_SECONDS = 120.0
 #: Seconds between two looks at the topics' ends: a look is two small questions to the broker.
 LOOK_SECONDS = 0.25
+#: So many lines of a failed worker's log are shown.
+LOG_LINES = 30
 #: How long the broker may take to answer.
 BROKER_SECONDS = 30.0
 
@@ -21,9 +24,20 @@ BROKER_SECONDS = 30.0
 class Worker:
     """A worker that runs."""
 
-    def __init__(self, settings: Settings, running: asyncio.Task[None]) -> None:
-        """Take the supervisor's task."""
-        self._settings, self._running = settings, running
+    def __init__(self, settings: Settings, slot: Slot, running: asyncio.Task[None]) -> None:
+        """Take the supervisor's slot and task."""
+        self._settings, self._slot, self._running = settings, slot, running
+
+    def failure(self, what: str) -> PartFailed:
+        """Return the error that says what happened, with the end of the worker's log, which is deleted afterwards."""
+        log = self._settings.data_dir / "logs" / f"worker-{self._slot.name}.log"
+        tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else "(nothing)"
+        return PartFailed(f"worker {self._slot.name}: {what}. The end of its log:\n{tail}")
+
+    def require_first(self) -> None:
+        """Raise PartFailed where the worker ended and was started again: what is measured then is a restart."""
+        if self._slot.restarts:
+            raise self.failure("it ended, and was started again")
 
     async def until(self, topics: Sequence[Topic], records: int) -> None:
         """Wait until the topics hold so many records in all.
@@ -37,30 +51,25 @@ class Worker:
             while True:
                 if self._running.done():
                     self._running.result()
+                self.require_first()
                 now = sum((await reader.ends([topic.name for topic in topics])).values())
                 if now >= records:
                     return
                 if now != seen:
                     seen, seen_at = now, loop.time()
                 if loop.time() - seen_at > PATIENCE_SECONDS:
-                    raise PartFailed(f"expected {records} records, {now} came: see {self._settings.data_dir / 'logs'}")
+                    raise self.failure(f"expected {records} records in all, {now} are there")
                 await asyncio.sleep(LOOK_SECONDS)
 
 
 @asynccontextmanager
 async def working(settings: Settings, role: str) -> AsyncIterator[Worker]:
-    """Run one worker process of a role; end it on leaving.
-
-    Raises:
-        PartFailed: If it did not live through: what was measured then is a restart.
-    """
+    """Run one worker process of a role; end it on leaving."""
     supervised = supervisor(settings, [role], 1)
     stopping = asyncio.Event()
     running = asyncio.create_task(supervised.run(stopping))
     try:
-        yield Worker(settings, running)
+        yield Worker(settings, supervised.slots[0], running)
     finally:
         stopping.set()
         await running
-    if any(slot.restarts for slot in supervised.slots):
-        raise PartFailed(f"the worker ended and was started again: see {settings.data_dir / 'logs'}")

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streams.adapters.images import ImageStore
+from streams.adapters.images import MARKER, ImageStore
 from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
 from streams.events import ImageRef
 from streams.ports import Images
@@ -26,13 +26,19 @@ class Store:
     """Put other bytes behind the store's back."""
 
 
+@pytest.fixture(params=["folder", "fsspec"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    return str(tmp_path / "images") if request.param == "folder" else f"memory://{tmp_path.name}"
+
+
 @pytest.fixture(params=["stand-in", "folder", "fsspec"])
-def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+async def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
     if request.param == "stand-in":
         memory = MemoryImages()
         return Store(memory, lambda ref, other: memory.held.update({ref.sha256: other}))
     url = str(tmp_path / "images") if request.param == "folder" else f"memory://{tmp_path.name}"
     files = ImageStore(url)
+    await files.open(create=True)
     system, _ = fsspec.core.url_to_fs(url)
     return Store(files, lambda ref, other: system.pipe_file(files.locate(ref), other))
 
@@ -92,27 +98,77 @@ async def test_a_pointer_with_another_size_is_not_believed(store: Store):
         await store.images.get(ImageRef(sha256=ref.sha256, size=ref.size + 1))
 
 
-def test_an_image_that_was_cut_short_is_whole_after_it_is_stored_again(tmp_path: Path):
+async def test_many_images_may_be_stored_and_read_at_once(store: Store):
+    pictures = [f"picture {number % 20}".encode() for number in range(60)]
+
+    refs = await asyncio.gather(*(store.images.put(picture) for picture in pictures))
+
+    assert await asyncio.gather(*(store.images.get(ref) for ref in refs)) == pictures
+
+
+def lose(url: str) -> None:
+    """Leave what is left when a mount is lost: an empty folder."""
+    system, root = fsspec.core.url_to_fs(url)
+    system.rm(root, recursive=True)
+    system.makedirs(root)
+
+
+async def test_where_a_store_is_lost_no_image_is_missing(url: str):
+    images = ImageStore(url)
+    await images.open(create=True)
+    ref = await images.put(b"picture")
+    lose(url)
+
+    for look in (images.get(ref), images.find(ref.sha256), images.put(b"another"), ImageStore(url).open()):
+        with pytest.raises(DependencyUnavailable, match=f"images.*{MARKER}"):
+            await look
+
+
+async def test_a_store_that_comes_back_goes_on(url: str):
+    images = ImageStore(url)
+    await images.open(create=True)
+    lose(url)
+    with pytest.raises(DependencyUnavailable):
+        await images.put(b"picture")
+    await ImageStore(url).open(create=True)
+
+    assert await images.get(await images.put(b"picture")) == b"picture"
+
+
+async def test_a_store_is_made_by_whoever_may_and_nobody_else(url: str):
+    with pytest.raises(DependencyUnavailable, match="likeness enrol"):
+        await ImageStore(url).open()
+
+    await asyncio.gather(*(ImageStore(url).open(create=True) for _ in range(5)))
+    await ImageStore(url).open()
+
+
+async def test_an_image_that_was_cut_short_is_whole_after_it_is_stored_again(tmp_path: Path):
     images = ImageStore(str(tmp_path))
+    await images.open(create=True)
+    ref = await images.put(b"picture")
+    await asyncio.to_thread(Path(images.locate(ref)).write_bytes, b"pic")
+
+    await images.put(b"picture")
+
+    assert await images.get(ref) == b"picture"
+
+
+def test_a_folder_holds_the_images_and_its_mark_and_nothing_else(tmp_path: Path):
+    images = ImageStore(str(tmp_path / "new" / "images"))
+    asyncio.run(images.open(create=True))
     ref = asyncio.run(images.put(b"picture"))
-    Path(images.locate(ref)).write_bytes(b"pic")
 
-    asyncio.run(images.put(b"picture"))
-
-    assert asyncio.run(images.get(ref)) == b"picture"
+    held = {path.name: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert held == {ref.sha256: b"picture", MARKER: b""}
 
 
-def test_a_folder_holds_the_images_and_nothing_else(tmp_path: Path):
-    ref = asyncio.run(ImageStore(str(tmp_path / "new" / "images")).put(b"picture"))
-
-    [file] = [path for path in tmp_path.rglob("*") if path.is_file()]
-    assert file.name == ref.sha256
-    assert file.read_bytes() == b"picture"
-
-
-async def test_a_store_that_cannot_be_written_does_not_answer(tmp_path: Path):
+@pytest.mark.parametrize("create", [False, True])
+async def test_a_store_that_cannot_be_written_does_not_answer(tmp_path: Path, create: bool):
     (tmp_path / "images").write_text("a file where the folder should be")
 
+    with pytest.raises(DependencyUnavailable, match="images"):
+        await ImageStore(str(tmp_path / "images")).open(create=create)
     with pytest.raises(DependencyUnavailable, match="images"):
         await ImageStore(str(tmp_path / "images")).put(b"picture")
 

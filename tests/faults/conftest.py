@@ -112,7 +112,12 @@ class Road:
             await self.supervised.pop()
 
     async def caught(
-        self, slot: Slot, condition: str, *, frozen: Callable[[], Awaitable[bool]] | None = None
+        self,
+        slot: Slot,
+        condition: str,
+        *,
+        more_than: int = 0,
+        frozen: Callable[[], Awaitable[bool]] | None = None,
     ) -> psutil.Process:
         """Stop a worker's process at a moment at which rows of the ledger show that it is at work, and leave it so.
 
@@ -120,20 +125,23 @@ class Road:
 
         Args:
             slot: The only worker of its role.
-            condition: On the ledger's rows; at least one must meet it.
+            condition: On the ledger's rows.
+            more_than: So many rows are not enough.
             frozen: What else must hold while the worker stands still.
         """
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             pid = slot.child.command_pid if slot.child else None
-            if pid is not None and self.count(condition):
+            if pid is not None and self.count(condition) > more_than:
                 with suppress(psutil.NoSuchProcess):
                     process = psutil.Process(pid)
                     process.suspend()
-                    if self.count(condition) and (frozen is None or await frozen()):
+                    if self.count(condition) > more_than and (frozen is None or await frozen()):
                         return process
                     process.resume()
-            await asyncio.sleep(0.002)
+                    if frozen is not None:
+                        await asyncio.sleep(0.1)  # that look took long: let it work
+            await asyncio.sleep(0.001)
         raise AssertionError(f"{slot.name} was never caught with work of which {condition}")
 
     async def hit(self, slot: Slot, process: psutil.Process, number: signal.Signals) -> int:
@@ -217,9 +225,10 @@ class Road:
         assert status == 0
         return audited
 
-    def part(self, name: str) -> list[psutil.Process]:
-        """Return the processes of an embedded part, without the leash that holds them."""
-        return psutil.Process(self.running.children[name]).children(recursive=True)
+    def server(self, part: str) -> psutil.Process:
+        """Return the process of an embedded part that answers its clients."""
+        (server,) = psutil.Process(self.running.children[part]).children()
+        return server
 
     def note(self, text: str) -> None:
         """Have a line printed below the results."""

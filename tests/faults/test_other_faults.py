@@ -42,15 +42,13 @@ async def test_a_part_that_hangs_is_waited_for_in_place(road, generate_and_judge
     await road.ask(SAMPLES, f"hang-{part}")
     at_work = {"triton": road.MADE, "milvus": road.EXAMINED}[part]
     await road.until(lambda: road.count(at_work) > 0)
-    processes = road.part(part)
-    for process in processes:
-        process.suspend()
+    server = road.server(part)
+    server.suspend()
     try:
         await asyncio.sleep(OUTAGE_SECONDS)  # the outage itself: nothing is waited for
         assert road.count(road.ENDED) < road.asked
     finally:
-        for process in processes:
-            process.resume()
+        server.resume()
     assert (await road.adds_up())["dead"] == 0
     assert [slot.restarts for slot in generate_and_judge] == restarts
 

@@ -7,6 +7,8 @@ import asyncio
 import sys
 import time
 from collections.abc import Sequence
+from datetime import UTC, datetime
+from functools import partial
 
 from streams.adapters.consent import SqlConsentRegister
 from streams.adapters.database import Database
@@ -52,13 +54,16 @@ async def main(role: str, trouble: str) -> None:
     settings = Settings()
     database = Database(settings.ledger or "")
     await database.open()
+    images = ImageStore(settings.images or "")
+    await images.open(create=True)
     examiner = TroubledExaminer(trouble)
     everything = services(
         ledger=SqlLedger(database),
         consent=SqlConsentRegister(database),
         examiner=examiner,
         lone_examiner=examiner,
-        images=ImageStore(settings.images or ""),
+        images=images,
+        now=partial(datetime.now, UTC),
     )
     await enrol(everything, "anna", [1, 0, 0, 0, 0, 0, 0, 0])
     try:

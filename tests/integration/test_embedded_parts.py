@@ -23,6 +23,7 @@ from streams.embedded import doctor, folder, kafka_jars, kafka_topics, milvus, m
 from streams.embedded.loopback import until_it_answers
 from streams.embedded.state import Running
 from streams.errors import BadInput, DependencyUnavailable, PartFailed
+from streams.keepalive import GRPC_OPTIONS
 from streams.settings import Settings
 from streams.topics import ALL, SAMPLES_ACCEPTED
 
@@ -56,6 +57,7 @@ OWNER = """
 import asyncio, signal, sys
 from pathlib import Path
 from streams.embedded import parts
+from streams.keepalive import GRPC_OPTIONS
 from streams.settings import Settings
 
 async def main():
@@ -173,7 +175,7 @@ def vectors() -> Iterator[Callable[[str], MilvusClient]]:
     clients: list[MilvusClient] = []
 
     def connect(uri: str, token: str = "") -> MilvusClient:
-        clients.append(MilvusClient(uri, token=token, timeout=30, grpc_options=milvus.GRPC_OPTIONS, dedicated=True))
+        clients.append(MilvusClient(uri, token=token, timeout=30, grpc_options=GRPC_OPTIONS, dedicated=True))
         return clients[-1]
 
     yield connect
@@ -221,6 +223,18 @@ async def test_a_part_that_dies_is_noticed_and_takes_nothing_with_it(settings: S
         await milvus.answers(up.running.milvus)
     prefix = triton.plan(settings.data_dir, settings.cache_dir, models).shared_memory_prefix
     assert not [name for name in os.listdir("/dev/shm") if name.startswith(prefix)]  # noqa: S108
+
+
+async def test_a_model_whose_process_dies_is_noticed_though_the_server_lives(settings: Settings, models: Path):
+    async with parts.start(settings, models=models) as up:
+        watch = asyncio.create_task(up.watch())
+        assert await doubled(up.running.triton) == [2.0, 4.0]
+        server, stub = psutil.Process(up.running.children["triton"]).children(recursive=True)
+        assert not watch.done()
+        stub.kill()
+        with pytest.raises(PartFailed, match="Triton has lost the process of a model"):
+            await asyncio.wait_for(watch, 30)
+        assert lives(server)
 
 
 async def test_nothing_survives_a_killed_owner_and_data_outlives_it(settings, models, vectors):

@@ -17,7 +17,7 @@ from streams.adapters.detector import Detector
 from streams.adapters.face_engine import FaceEngine, cut_out, embedding_space, sharpness, whitened
 from streams.adapters.facenet_weights import Published
 from streams.adapters.faces import TorchExaminer
-from streams.adapters.lone_examiner import LoneExaminer
+from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.core.faces import Examined, Face, Pixels, Undecodable
 from streams.core.similarity import similarity
 from streams.errors import Unready, WeightsUnusable
@@ -164,10 +164,14 @@ async def test_an_examiner_that_is_not_open_says_so():
     await unopened.close()
 
 
+async def test_the_image_that_is_known_to_be_good_is_one_without_a_face(examiner: TorchExaminer):
+    assert [faces_in(each) for each in await examiner.examine([known_good()])] == [0]
+
+
 @pytest.mark.usefixtures("examiner")
 async def test_the_lone_examiner_sees_the_same_in_its_child(examiner: TorchExaminer):
     settings = Settings(embedder="facenet-128", embedder_weights=None)
-    lone = LoneExaminer(partial(FaceEngine.load, settings), embedding_space(settings))
+    lone = LoneExaminer(partial(FaceEngine.load, settings), embedding_space(settings), canary=known_good())
     try:
         (theirs, garbage), (ours, _) = await lone.examine([ANNA, b"x"]), await examiner.examine([ANNA, b"x"])
     finally:

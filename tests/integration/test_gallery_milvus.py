@@ -2,9 +2,7 @@
 
 import asyncio
 import dataclasses
-import importlib.util
-import os
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,6 @@ from streams.adapters.milvus_schema import NO_MEANING, Collection, Collections, 
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.errors import BadInput, DependencyUnavailable, SpaceMismatch
-from streams.settings import Settings
 from streams.testing.milvus_server import MilvusServer
 
 SPACE = EmbeddingSpace("facenet-128", "ab" * 32, 8, "mtcnn", "box", "whitened")
@@ -41,40 +38,22 @@ def person(name: str, seed: int, count: int = 2) -> tuple[Identity, list[Referen
     return Identity(name, Origin.PHOTO, embeddings[0], count, 0.5), references
 
 
-def need(package: str) -> None:
-    if importlib.util.find_spec(package) is None and not os.environ.get("CI"):
-        pytest.skip(f"the package {package} is not installed: pip install 'likeness-qc[dev]'")
-
-
-@pytest.fixture(scope="module")
-def lite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    need("milvus_lite")
-    server = MilvusServer.lite(tmp_path_factory.mktemp("lite"))
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module")
-def standalone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MilvusServer]:
-    need("milvus")
-    server = MilvusServer.standalone(tmp_path_factory.mktemp("standalone"), Settings().cache_dir)
-    try:
-        server.start()
-        yield server
-    finally:
-        server.stop()
-
-
-@pytest.fixture(scope="module", params=["lite", "standalone"])
+@pytest.fixture(params=["lite", "standalone"])
 def server(request: pytest.FixtureRequest) -> MilvusServer:
     return request.getfixturevalue(request.param)
 
 
 @pytest.fixture
 def empty(server: MilvusServer) -> MilvusServer:
+    return without_collections(server)
+
+
+@pytest.fixture
+def empty_lite(lite: MilvusServer) -> MilvusServer:
+    return without_collections(lite)
+
+
+def without_collections(server: MilvusServer) -> MilvusServer:
     client = connect(server)
     for name in client.list_collections():
         client.drop_collection(name)
@@ -99,29 +78,69 @@ def connect(server: MilvusServer) -> MilvusClient:
     return MilvusClient(server.uri, token=server.token, timeout=20, dedicated=True)
 
 
-async def test_when_nothing_exists_an_empty_gallery_is_made(empty: MilvusServer, gallery_of: Opener) -> None:
-    gallery = gallery_of(empty)
-    await gallery.open()
-    assert await gallery.names() == []
-    again = gallery_of(empty)
-    await again.open()
-    assert await again.version() == ""
+def drop(server: MilvusServer, collection: Collection) -> None:
+    client = connect(server)
+    client.drop_collection(collection.name)
+    client.close()
+
+
+async def test_only_enrolment_makes_a_gallery_and_a_worker_waits_for_it(
+    empty_lite: MilvusServer, gallery_of: Opener
+) -> None:
+    worker = gallery_of(empty_lite)
+    with pytest.raises(DependencyUnavailable, match=r"nobody is enrolled yet in .*`likeness enrol`") as caught:
+        await worker.open()
+    assert caught.value.dependency == "milvus"
+    client = connect(empty_lite)
+    assert client.list_collections() == []
+    client.close()
+
+    enrolment = gallery_of(empty_lite)
+    await enrolment.open(create=True)
+    await enrolment.enrol(*person("anna", seed=1))
+    await worker.open()
+    assert await worker.names() == ["anna"]
+
+
+async def test_a_gallery_from_which_everybody_was_removed_is_there(
+    empty_lite: MilvusServer, gallery_of: Opener
+) -> None:
+    enrolment, worker = gallery_of(empty_lite), gallery_of(empty_lite)
+    await enrolment.open(create=True)
+    await enrolment.enrol(*person("anna", seed=1))
+    await enrolment.remove("anna")
+    await worker.open()
+    assert await worker.names() == []
+    assert await worker.version() == ""
+
+
+async def test_a_part_of_a_gallery_is_none(empty_lite: MilvusServer, gallery_of: Opener) -> None:
+    await gallery_of(empty_lite).open(create=True)
+    drop(empty_lite, Collections.of(SPACE).references)
+    with pytest.raises(DependencyUnavailable, match="nobody is enrolled yet"):
+        await gallery_of(empty_lite).open()
+
+
+async def test_whoever_needs_the_samples_makes_their_collection(empty_lite: MilvusServer, gallery_of: Opener) -> None:
+    await gallery_of(empty_lite).open(create=True)
+    drop(empty_lite, Collections.of(SPACE).samples)
+    worker = gallery_of(empty_lite)
+    await worker.open()
+    (vector,) = vectors(1, seed=1)
+    await worker.remember({"a" * 32: vector})
+    assert list(await worker.recall(["a" * 32])) == ["a" * 32]
 
 
 async def test_a_gallery_of_another_space_is_refused_until_one_is_wanted_beside_it(
-    empty: MilvusServer, gallery_of: Opener
+    empty_lite: MilvusServer, gallery_of: Opener
 ) -> None:
-    first = gallery_of(empty, OTHER)
-    await first.open()
-    beside = gallery_of(empty)
-    await beside.open()  # nobody is enrolled in the other one, so nothing is refused
-    client = connect(empty)
-    for collection in Collections.of(SPACE).all:
-        client.drop_collection(collection.name)
-    client.close()
+    first = gallery_of(empty_lite, OTHER)
+    await first.open(create=True)
+    with pytest.raises(DependencyUnavailable, match="nobody is enrolled yet"):  # nor is anybody in the other one
+        await gallery_of(empty_lite).open()
 
     await first.enrol(*person("anna", seed=1))
-    refused = gallery_of(empty)
+    refused = gallery_of(empty_lite)
     with pytest.raises(SpaceMismatch) as caught:
         await refused.open()
     for part in (SPACE.fingerprint, OTHER.fingerprint, "enrol again", "LIKENESS_EMBEDDER"):
@@ -130,25 +149,26 @@ async def test_a_gallery_of_another_space_is_refused_until_one_is_wanted_beside_
     await refused.open(create=True)
     assert await refused.names() == []
     assert await first.names() == ["anna"]
-    await gallery_of(empty).open()  # this space has a gallery now
+    await gallery_of(empty_lite).open()  # this space has a gallery now
 
 
-async def test_collections_that_say_another_space_are_refused(empty: MilvusServer, gallery_of: Opener) -> None:
-    await gallery_of(empty).open()
-    client = connect(empty)
+async def test_collections_that_say_another_space_are_refused(empty_lite: MilvusServer, gallery_of: Opener) -> None:
+    await gallery_of(empty_lite).open(create=True)
+    client = connect(empty_lite)
     meta = Collections.of(SPACE).meta
     row = {"key": "fingerprint", meta.vector: list(NO_MEANING), "value": OTHER.fingerprint}
     client.upsert(meta.name, [row])
     client.close()
     with pytest.raises(SpaceMismatch, match=OTHER.fingerprint):
-        await gallery_of(empty).open()
+        await gallery_of(empty_lite).open()
 
 
-async def test_what_one_process_enrols_another_finds_at_once(empty: MilvusServer, gallery_of: Opener) -> None:
-    writer, reader = gallery_of(empty), gallery_of(empty)
-    await writer.open()
-    await reader.open()
-    for seed in range(3):
+async def test_two_processes_may_open_a_new_gallery_at_once_and_each_finds_at_once_what_the_other_enrols(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
+    one, two = gallery_of(empty), gallery_of(empty)
+    await asyncio.gather(one.open(create=True), two.open(create=True))
+    for seed, (writer, reader) in enumerate([(one, two), (two, one), (one, two)]):
         identity, references = person("anna", seed)
         version = await writer.enrol(identity, references)
         (near,) = await reader.search([references[0].embedding], references=5)
@@ -156,22 +176,15 @@ async def test_what_one_process_enrols_another_finds_at_once(empty: MilvusServer
         assert await reader.version() == version
 
 
-async def test_two_processes_may_open_a_new_gallery_at_the_same_time(empty: MilvusServer, gallery_of: Opener) -> None:
-    one, two = gallery_of(empty), gallery_of(empty)
-    await asyncio.gather(one.open(), two.open())
-    await one.enrol(*person("anna", seed=1))
-    assert await two.names() == ["anna"]
-
-
 async def test_more_identities_than_one_answer_of_milvus_holds_are_all_named(
-    empty: MilvusServer, gallery_of: Opener
+    empty_lite: MilvusServer, gallery_of: Opener
 ) -> None:
-    gallery = gallery_of(empty)
-    await gallery.open()
+    gallery = gallery_of(empty_lite)
+    await gallery.open(create=True)
     (identity, _) = person("anna", seed=1)
     names = sorted(f"id-{index * 7919 % 17_000:05d}" for index in range(17_000))
     rows = [identity_row(dataclasses.replace(identity, identity=name), SPACE) for name in reversed(names)]
-    client = connect(empty)
+    client = connect(empty_lite)
     Rows(client, 60).upsert(Collections.of(SPACE).identities, rows)
     client.close()
     assert await gallery.names() == names
@@ -265,14 +278,40 @@ async def test_a_mistake_of_ours_does_not_pass_for_an_outage(lite: MilvusServer,
     assert await gallery.names() == []
 
 
-async def test_a_gallery_that_was_dropped_is_reported_as_gone(empty: MilvusServer, gallery_of: Opener) -> None:
+async def test_a_gallery_that_is_gone_is_waited_for_until_it_is_there_again(
+    empty: MilvusServer, gallery_of: Opener
+) -> None:
     gallery = gallery_of(empty)
-    await gallery.open()
-    client = connect(empty)
-    client.drop_collection(Collections.of(SPACE).identities.name)
-    client.close()
-    with pytest.raises(BadInput, match="expected the gallery that was opened"):
+    await gallery.open(create=True)
+    drop(empty, Collections.of(SPACE).identities)
+    with pytest.raises(DependencyUnavailable, match="expected the gallery that was opened"):
         await gallery.names()
+    await gallery_of(empty).open(create=True)
+    assert await gallery.names() == []
+
+
+def written_down(server: MilvusServer) -> set[str]:
+    """Return the files of the identities that Milvus Lite has out of its memory."""
+    return {file.name for file in server.folder.glob("collections/identities_*/**/*.parquet")}
+
+
+async def test_what_is_enrolled_in_bulk_is_written_down_on_the_way_and_the_rest_at_the_end(
+    empty_lite: MilvusServer, gallery_of: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.adapters.milvus.SETTLE_ROWS", 7)
+    gallery = MilvusGallery(empty_lite.uri, "", SPACE, timeout_seconds=20)
+    await gallery.open(create=True)
+    written = []
+    for number in range(4):  # three rows each: one of the person, and two references
+        await gallery.enrol(*person(f"person-{number}", seed=number))
+        written.append(written_down(empty_lite))
+    assert written[0] == written[1] == set()
+    assert written[2] == written[3] != set()
+    await gallery.close()
+    assert written_down(empty_lite) > written[3]
+    again = gallery_of(empty_lite)
+    await again.open()
+    assert len(await again.names()) == 4
 
 
 @pytest.mark.parametrize("token", ["root:wrong", "nobody:Milvus", ""])
@@ -293,7 +332,6 @@ async def test_an_address_that_is_none_is_refused_with_what_to_set(uri: str) -> 
 
 
 async def test_where_nobody_listens_milvus_is_unavailable(tmp_path: Path, gallery_of: Opener) -> None:
-    need("milvus_lite")
     with pytest.raises(DependencyUnavailable) as caught:
         await gallery_of(MilvusServer.lite(tmp_path), timeout_seconds=1).open()
     assert caught.value.dependency == "milvus"
@@ -314,7 +352,7 @@ async def test_a_killed_server_is_unavailable_and_found_again_when_it_is_back(
     empty: MilvusServer, gallery_of: Opener
 ) -> None:
     gallery = gallery_of(empty, timeout_seconds=5)
-    await gallery.open()
+    await gallery.open(create=True)
     identity, references = person("anna", seed=1)
     version = await gallery.enrol(identity, references)
     await asyncio.to_thread(empty.kill)
@@ -337,20 +375,20 @@ async def test_a_killed_server_is_unavailable_and_found_again_when_it_is_back(
 
 
 async def test_a_server_that_hangs_is_unavailable_and_used_again_when_it_goes_on(
-    empty: MilvusServer, gallery_of: Opener
+    empty_lite: MilvusServer, gallery_of: Opener
 ) -> None:
-    gallery = gallery_of(empty, timeout_seconds=2)
-    await gallery.open()
+    gallery = gallery_of(empty_lite, timeout_seconds=2)
+    await gallery.open(create=True)
     identity, references = person("anna", seed=1)
     await gallery.enrol(identity, references)
-    empty.pause()
+    empty_lite.pause()
     try:
         async with asyncio.timeout(60):  # not for ever is what counts
             for _ in range(2):  # on the connection that there was, then on a new one
                 with pytest.raises(DependencyUnavailable):
                     await gallery.search([identity.centroid])
             with pytest.raises(DependencyUnavailable):
-                await gallery_of(empty, timeout_seconds=1).open()
+                await gallery_of(empty_lite, timeout_seconds=1).open()
     finally:
-        empty.resume()
+        empty_lite.resume()
     assert await use_until_it_works(gallery, identity.centroid) == ["anna"]

@@ -15,19 +15,26 @@ import pytest
 
 from streams.adapters.lone_examiner import LoneExaminer
 from streams.core.faces import EmbeddingSpace, Undecodable
-from streams.errors import ExaminerDied, Unready
+from streams.errors import DependencyUnavailable, ExaminerDied, Unready
 
 SPACE = EmbeddingSpace("toy", "0" * 64, 2, "none", "none", "none")
 
 ENGINES = """
-import os, time
+import os, signal, time
+from pathlib import Path
 from streams.core.faces import Undecodable
 from streams.errors import WeightsUnusable
 from streams.events import DeadReason
 
 
+#: While this file is there, memory is short: the system kills whoever takes some.
+PRESSURE = Path(__file__).with_name("pressure")
+
+
 class Toy:
     def examine(self, encoded):
+        if PRESSURE.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
         return [self.one(each) for each in encoded]
 
     def one(self, each):
@@ -52,6 +59,16 @@ def dies():
 
 def hangs():
     time.sleep(3600)
+
+
+def needs_memory():
+    if PRESSURE.exists():
+        os.kill(os.getpid(), signal.SIGKILL)
+    return Toy()
+
+
+def defective():
+    raise MemoryError("a defect, or no room")
 """
 
 Make = Callable[..., LoneExaminer]
@@ -67,7 +84,7 @@ async def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
     def maker(toy: str = "Toy", **seconds: float) -> LoneExaminer:
         import toy_engines  # type: ignore[import-not-found]
 
-        made.append(LoneExaminer(getattr(toy_engines, toy), SPACE, **seconds))
+        made.append(LoneExaminer(getattr(toy_engines, toy), SPACE, canary=b"canary", **seconds))
         return made[-1]
 
     yield maker
@@ -136,15 +153,45 @@ async def test_a_child_that_died_between_two_calls_is_replaced_and_no_image_blam
     assert pid_in((await lone.examine([b"a"]))[0]) != before
 
 
+async def test_an_engine_that_refuses_to_run_as_it_is_set_up_says_so_and_blames_no_image(make: Make):
+    lone = make("refuses")
+    for _ in range(2):
+        with pytest.raises(Unready, match="WeightsUnusable: expected weights"):
+            await lone.examine([b"a"])
+
+
 @pytest.mark.parametrize(
-    ("toy", "says"),
-    [("refuses", "WeightsUnusable: expected weights"), ("dies", "SIGABRT"), ("hangs", "did not load")],
+    ("toy", "says"), [("dies", "SIGABRT"), ("hangs", "did not load"), ("defective", "exit code 1 while it loaded")]
 )
-async def test_a_child_that_cannot_start_blames_no_image(make: Make, toy: str, says: str):
+async def test_a_child_that_does_not_start_is_waited_for_and_blames_no_image(make: Make, toy: str, says: str):
     lone = make(toy, start_seconds=60.0 if toy != "hangs" else 0.5)
     for _ in range(2):
-        with pytest.raises(Unready, match=says):
+        with pytest.raises(DependencyUnavailable, match=says) as caught:
             await lone.examine([b"a"])
+        assert caught.value.dependency == "examiner"
+
+
+@pytest.mark.parametrize("toy", ["Toy", "needs_memory"])
+async def test_under_memory_pressure_no_image_is_blamed_and_afterwards_each_is_examined(
+    make: Make, tmp_path: Path, toy: str
+):
+    lone = make(toy)
+    await lone.examine([b"a"])
+    (tmp_path / "pressure").touch()
+    for _ in range(3):
+        with pytest.raises(DependencyUnavailable, match="SIGKILL"):
+            await lone.examine([b"innocent"])
+    (tmp_path / "pressure").unlink()
+    assert len(await lone.examine([b"innocent"])) == 1
+
+
+async def test_an_image_is_blamed_only_when_another_child_is_ready(make: Make):
+    lone = make()
+    await lone.examine([b"a"])
+    with pytest.raises(ExaminerDied, match="another one is ready"):
+        await lone.examine([b"abort"])
+    (successor,) = multiprocessing_children()
+    assert pid_in((await lone.examine([b"a"]))[0]) == successor
 
 
 async def test_calls_at_once_are_taken_one_at_a_time(make: Make):
@@ -166,7 +213,7 @@ async def test_the_loop_goes_on_while_the_child_works(make: Make):
     await until(lambda: bool(multiprocessing_children()), "the child has started")
     assert not hung.done()
     await lone.close()
-    with pytest.raises((ExaminerDied, Unready)):
+    with pytest.raises(DependencyUnavailable):
         await hung
     assert multiprocessing_children() == []
 
@@ -188,7 +235,7 @@ from streams.core.faces import EmbeddingSpace
 import toy_engines
 
 async def main():
-    lone = LoneExaminer(toy_engines.Toy, EmbeddingSpace("toy", "0", 2, "", "", ""))
+    lone = LoneExaminer(toy_engines.Toy, EmbeddingSpace("toy", "0", 2, "", "", ""), canary=b"")
     print((await lone.examine([b"a"]))[0].detail, flush=True)
     await lone.examine([b"hang"])
 

@@ -6,6 +6,7 @@ import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,14 +47,15 @@ def missing(why: str) -> None:
 
 
 class Server:
-    """The embedded server on a repository that also has a model that does not load."""
+    """The embedded server, which starts although a model does not load or there is none."""
 
     def __init__(self, folder: Path, models: Path) -> None:
-        plan = embedded.plan(folder, Settings().cache_dir, models)
+        plan = embedded.plan(folder, Settings().cache_dir, shipped("triton_models"))
         embedded.prepare(plan)
+        plan = replace(plan, models=models)
         self.address = plan.address
-        command = [*embedded._command(plan), "--exit-on-error=false"]
-        self.child = Child.start("Triton", command, embedded._environment(plan), folder / "triton.log")
+        command = [*embedded.command(plan), "--exit-on-error=false"]
+        self.child = Child.start("Triton", command, embedded.environment(plan), folder / "triton.log")
 
     def wait(self) -> None:
         """Wait until models are loaded: the server opens its port after that."""
@@ -77,8 +79,12 @@ class Server:
             process.send_signal(number)
 
 
+Start = Callable[..., Server]
+
+
 @pytest.fixture(scope="module")
-def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Server]]:
+def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
+    """Return what starts a server with the named models."""
     if find_spec("pytriton") is None:
         missing("no Triton server: pip install 'likeness-qc[embedded]'")
     try:
@@ -86,16 +92,19 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Ser
     except WeightsUnusable as error:
         missing(f"no weights of the GAN: {error}")
     folder = tmp_path_factory.mktemp("triton")
-    models = folder / "models"
-    shutil.copytree(shipped("triton_models") / "face_gan", models / "face_gan")
+    shutil.copytree(shipped("triton_models") / "face_gan", folder / "face_gan")
     for name, code in (("echo", ECHO_MODEL), ("broken", BROKEN_MODEL)):
-        (models / name / "1").mkdir(parents=True)
-        (models / name / "config.pbtxt").write_text(ECHO_CONFIG.replace("echo", name))
-        (models / name / "1/model.py").write_text(code)
+        (folder / name / "1").mkdir(parents=True)
+        (folder / name / "config.pbtxt").write_text(ECHO_CONFIG.replace("echo", name))
+        (folder / name / "1/model.py").write_text(code)
     servers: list[Server] = []
 
-    def started() -> Server:
-        servers.append(Server(folder / str(len(servers)), models))
+    def started(*names: str) -> Server:
+        data = folder / str(len(servers))
+        (data / "models").mkdir(parents=True)
+        for name in names:
+            shutil.copytree(folder / name, data / "models" / name)
+        servers.append(Server(data, data / "models"))
         servers[-1].wait()
         return servers[-1]
 
@@ -105,8 +114,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Ser
 
 
 @pytest.fixture(scope="module")
-def server(start: Callable[[], Server]) -> Server:
-    return start()
+def server(start: Start) -> Server:
+    return start("face_gan", "echo")
 
 
 @pytest.fixture
@@ -187,9 +196,26 @@ async def test_an_unknown_model_is_rejected_with_the_names_of_those_that_are_ser
         await generator.version("nobody")
 
 
-async def test_a_model_that_does_not_load_is_waited_for(generator: TritonGenerator):
-    with pytest.raises(DependencyUnavailable):
-        await generator.version("broken")
+@pytest.mark.parametrize(
+    ("served", "asked", "why"),
+    [
+        ("broken", "broken", "no available versions"),
+        ("broken", "face_gan", "not ready, for want of broken"),
+        (None, "face_gan", "no models at all"),
+    ],
+)
+async def test_a_server_that_is_not_as_it_should_be_is_waited_for(
+    start: Start, served: str | None, asked: str, why: str
+):
+    server = await asyncio.to_thread(start, *filter(None, [served]))
+    generator = TritonGenerator(server.address, timeout_seconds=20)
+    await generator.open()
+    try:
+        with pytest.raises(DependencyUnavailable, match=why):
+            await generator.version(asked)
+    finally:
+        await generator.close()
+        await asyncio.to_thread(server.child.stop, 5)
 
 
 async def test_a_version_that_is_not_served_now_is_waited_for(generator: TritonGenerator):
@@ -197,8 +223,8 @@ async def test_a_version_that_is_not_served_now_is_waited_for(generator: TritonG
         await generator.generate("face_gan", "7", [prompt(1)])
 
 
-async def test_a_model_with_other_tensors_is_refused_with_the_difference(generator: TritonGenerator):
-    with pytest.raises(GeneratorRejected, match="expected inputs conditioning, seed, strength, got text"):
+async def test_a_model_with_other_tensors_is_waited_for_and_the_difference_is_told(generator: TritonGenerator):
+    with pytest.raises(DependencyUnavailable, match="expected inputs conditioning, seed, strength, got text"):
         await generator.version("echo")
 
 
@@ -224,8 +250,8 @@ async def test_a_server_that_hangs_is_unavailable_after_the_timeout_and_serves_a
     await generator.close()
 
 
-async def test_a_server_that_dies_is_unavailable_within_the_timeout(start: Callable[[], Server]):
-    doomed = await asyncio.to_thread(start)
+async def test_a_server_that_dies_is_unavailable_within_the_timeout(start: Start):
+    doomed = await asyncio.to_thread(start, "face_gan")
     generator = TritonGenerator(doomed.address, timeout_seconds=5)
     await generator.open()
     await generator.generate("face_gan", "1", [prompt(1)])

@@ -54,8 +54,8 @@ def test_a_server_that_is_still_starting_is_an_outage() -> None:
     assert isinstance(meaning_of(MilvusException(1, said), WHERE), DependencyUnavailable)
 
 
-@pytest.mark.parametrize("code", [3, 8, 9, 101, 503, 901])
-def test_a_server_that_has_too_much_to_do_or_moves_its_data_is_an_outage(code: int) -> None:
+@pytest.mark.parametrize("code", [3, 8, 9, 100, 101, 503, 901])
+def test_a_server_that_has_too_much_to_do_or_has_not_found_its_data_yet_is_an_outage(code: int) -> None:
     assert isinstance(meaning_of(MilvusException(code, "wait"), WHERE), DependencyUnavailable)
 
 

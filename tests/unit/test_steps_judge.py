@@ -371,6 +371,18 @@ async def test_attempts_alone_never_bury_a_sample(services: Services):
     assert by_topic(await run(services, sample())) == {"samples.accepted": [FIRST]}
 
 
+async def test_a_lone_examiner_that_cannot_work_now_blames_no_sample(services: Services):
+    no_memory = DependencyUnavailable("examiner", "its child was killed")
+    failures = [ExaminerDied("oom"), no_memory, ExaminerDied("oom"), *[no_memory] * 5]
+    services = replace(services, examiner=StubExaminer(failures=[Interrupted()] * 2))
+    services = replace(services, lone_examiner=StubExaminer(failures=failures))
+    for ends in [Interrupted] * 2 + [DependencyUnavailable] * 6:
+        with pytest.raises(ends):
+            await judge([sample()], services)
+
+    assert by_topic(await run(services, sample())) == {"samples.accepted": [FIRST]}
+
+
 @pytest.mark.parametrize("dependency", ["gallery", "examiner", "images"])
 async def test_a_dependency_that_is_down_ends_no_sample(services: Services, dependency: str):
     watch = Interruption()
