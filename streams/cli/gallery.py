@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,14 +104,18 @@ def withdraw(
 
 
 async def _withdraw(settings: Settings, identity: str, note: str) -> None:
-    from streams.adapters.faces import TorchExaminer
-    from streams.cli.wiring import addressed, answering, open_services
-    from streams.core.enrolment import require_name
+    """Needs the ledger's database alone: a withdrawal must not wait for any other part."""
+    from streams.adapters.consent import SqlConsentRegister
+    from streams.adapters.database import Database
+    from streams.cli.wiring import addressed
+    from streams.core.consent import Consent
 
-    require_name(identity, "identity")
-    settings = addressed(settings, "triton", "milvus", "ledger", "images")
-    await answering(settings, "milvus")
-    async with open_services(settings, TorchExaminer(settings)) as services:
-        if identity not in await services.gallery.identities([identity]):
-            raise BadInput(f"nobody is enrolled as {identity!r}")
-        await services.consent.withdraw(identity, at=services.now(), note=note)
+    database = Database(addressed(settings, "ledger").ledger or "")
+    await database.open()
+    try:
+        register, now = SqlConsentRegister(database), datetime.now(UTC)
+        if (await register.states([identity], now))[identity] is Consent.MISSING:
+            raise BadInput(f"nobody gave consent as {identity!r}: look the name up, as it was enrolled")
+        await register.withdraw(identity, at=now, note=note)
+    finally:
+        await database.close()

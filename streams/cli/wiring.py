@@ -142,8 +142,6 @@ async def open_services(
         generator = TritonGenerator(settings.triton or "", timeout_seconds=settings.call_timeout_seconds)
         await generator.open()
         stack.push_async_callback(generator.close)
-        images = ImageStore(settings.images or "")
-        await patiently(partial(images.open, create=create_gallery))
         gallery = MilvusGallery(
             settings.milvus or "",
             settings.milvus_token.get_secret_value(),
@@ -152,6 +150,8 @@ async def open_services(
         )
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
+        images = ImageStore(settings.images or "")
+        await patiently(partial(images.open, create=create_gallery))
         yield Services(
             generator=generator,
             examiner=examiner,

@@ -11,6 +11,9 @@ from streams.embedded.loopback import connects
 from streams.errors import BadInput, DependencyUnavailable
 from streams.topics import ALL, Topic
 
+#: Brokers that keep each partition, where there are so many.
+MOST_REPLICAS = 3
+
 _PAUSE = 0.05
 
 
@@ -27,10 +30,11 @@ async def answers(bootstrap: str, timeout_seconds: float = 10.0) -> None:
     await _asked(bootstrap, timeout_seconds)
 
 
-async def create(
-    bootstrap: str, topics: Sequence[Topic] = ALL, *, replicas: int = 1, timeout_seconds: float = 30.0
-) -> list[str]:
+async def create(bootstrap: str, topics: Sequence[Topic] = ALL, *, timeout_seconds: float = 30.0) -> list[str]:
     """Create those of the topics that are missing, and wait until each partition has a leader.
+
+    Each partition is kept by as many brokers as there are, three at most. Where it is kept by three, two must have a
+    record before it counts as published.
 
     Returns:
         The names of those that were created.
@@ -47,23 +51,19 @@ async def create(
                 " a sample would leave its partition; delete the topic, or start with --fresh"
             )
     absent = [topic for topic in topics if topic.name not in found]
-    await _create(bootstrap, absent, [topic.name for topic in topics], replicas, timeout_seconds)
+    await _create(bootstrap, absent, [topic.name for topic in topics], timeout_seconds)
     return [topic.name for topic in absent]
 
 
-async def _create(
-    bootstrap: str, absent: Sequence[Topic], names: list[str], replicas: int, timeout_seconds: float
-) -> None:
+async def _create(bootstrap: str, absent: Sequence[Topic], names: list[str], timeout_seconds: float) -> None:
     """Create the absent topics, and wait until all the named ones have leaders: so soon after a start, none may."""
-    new = [
-        NewTopic(topic.name, topic.partitions, replicas, topic_configs={"retention.ms": str(topic.retention_ms)})
-        for topic in absent
-    ]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         async with asyncio.timeout(timeout_seconds):
             await admin.start()
-            if new:
+            if absent:
+                brokers = len((await admin.describe_cluster())["brokers"])
+                new = [_new(topic, min(MOST_REPLICAS, brokers)) for topic in absent]
                 response = await admin.create_topics(new, timeout_ms=int(timeout_seconds * 1000))
                 _check(response.topic_errors)
             while True:
@@ -74,6 +74,11 @@ async def _create(
         raise DependencyUnavailable("kafka", f"creating topics at {bootstrap}: {error!r}") from error
     finally:
         await admin.close()
+
+
+def _new(topic: Topic, replicas: int) -> NewTopic:
+    configs = {"retention.ms": str(topic.retention_ms), "min.insync.replicas": str(max(1, replicas - 1))}
+    return NewTopic(topic.name, topic.partitions, replicas, topic_configs=configs)
 
 
 def _check(topic_errors: Sequence[tuple[Any, ...]]) -> None:

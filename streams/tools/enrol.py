@@ -93,10 +93,11 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
     if not references:
         report.refused = "no image shows exactly one face"
         return report
-    now = services.now()
     if consent.granted_on is not None:
+        # The day on the form counts, not today: enrolling a folder again must not undo a withdrawal.
+        at = _midnight(consent.granted_on)
         expires = _midnight(consent.expires_on) if consent.expires_on else None
-        await services.consent.grant(identity, evidence=consent.evidence, at=now, expires=expires)
+        await services.consent.grant(identity, evidence=consent.evidence, at=at, expires=expires)
     await services.gallery.enrol(summarise(identity, references, protected=consent.protected), references)
     report.references = len(references)
     return report

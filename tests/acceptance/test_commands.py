@@ -217,7 +217,7 @@ def test_without_consent_nothing_is_generated(working: Likeness, verdicts: list[
     assert "image" not in verdict
     nobody = working("withdraw", "nobody")
     assert nobody.status == 2
-    assert "nobody is enrolled as 'nobody'" in nobody.err
+    assert "nobody gave consent as 'nobody'" in nobody.err
 
 
 def test_training_samples_are_judged_like_all_others(

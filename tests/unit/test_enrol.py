@@ -168,3 +168,13 @@ async def test_a_model_that_is_not_served_is_refused(ledger, consent):
     services = on_stand_ins(ledger=ledger, consent=consent, generator=StubGenerator(models={"other": "1"}))
     with pytest.raises(GeneratorRejected, match="other"):
         await enrol_synthetic(1, services, model="face_gan")
+
+
+async def test_enrolling_a_folder_again_does_not_undo_a_withdrawal(empty, tmp_path):
+    person(tmp_path, "anna")
+    await enrol_folder(people_in(tmp_path), empty)
+    await empty.consent.withdraw("anna", at=empty.now(), note="by letter")
+
+    await enrol_folder(people_in(tmp_path), empty)
+
+    assert await empty.consent.states(["anna"], empty.now()) == {"anna": Consent.WITHDRAWN}

@@ -142,7 +142,6 @@ def test_without_parts_every_command_says_how_to_have_some(capsys, arguments):
         ("kafka", ["topics"]),
         ("kafka", ["watch"]),
         ("kafka", ["request", "--identity", "anna"]),
-        ("milvus", ["withdraw", "anna"]),
         ("milvus", ["judge", "--identity", "anna", __file__]),
         ("triton", ["enrol", "--synthetic", "1"]),
     ],
@@ -165,7 +164,7 @@ def test_a_topic_that_is_none_is_refused_with_those_that_are(capsys):
 def test_an_address_of_milvus_that_is_none_is_refused(monkeypatch, capsys, milvus):
     for name, value in {**NOWHERE, "LIKENESS_MILVUS": milvus}.items():
         monkeypatch.setenv(name, value)
-    assert "http://host:port" in refused(capsys, "withdraw", "anna")
+    assert "http://host:port" in refused(capsys, "judge", "--identity", "anna", __file__)
 
 
 @pytest.mark.parametrize(
