@@ -29,7 +29,7 @@ test: .venv/ready ## Run every test: unit, contract, integration, acceptance, fa
 	@$(BIN)/python -m pytest $(ARGS)
 
 unit: .venv/ready ## Run the tests that need no server
-	@$(BIN)/python -m pytest tests/unit tests/contract $(ARGS)
+	@$(BIN)/python -m pytest streams generators tests/unit tests/contract $(ARGS)
 
 faults: .venv/ready ## Kill workers in mid-batch and audit what is left
 	@$(BIN)/python -m pytest tests/faults $(ARGS)
