@@ -85,7 +85,13 @@ def _settings(plan: Plan, authentication: bool) -> Mapping[str, Any]:
     return {
         # What each component tells the others; without it they look for an interface that is not there.
         **{name: {"ip": HOST, "port": _PORT + index} for index, name in enumerate(components)},
-        "proxy": {"ip": HOST, "port": _PORT, "internalPort": _PORT - 1, "http": {"enabled": False}},
+        "proxy": {
+            "ip": HOST,
+            "port": _PORT,
+            "internalPort": _PORT - 1,
+            "http": {"enabled": False},
+            "timeTickInterval": 50,  # milliseconds: every strongly consistent read waits for the next one
+        },
         "rootCoord": {"ip": HOST, "port": _PORT + len(components)},
         "etcd": {
             "endpoints": f"{HOST}:{_ETCD_PORT}",
