@@ -76,9 +76,8 @@ class TritonGenerator:
         """Return the newest version that is ready to serve.
 
         Raises:
-            GeneratorRejected: If the server is ready, serves others and has no such model.
-            DependencyUnavailable: If the server does not answer or is not ready, or the model is there and does not
-                serve as every generator does: what is deployed wrongly is no fault of a request.
+            GeneratorRejected: If the server is ready and has no such model, or has one that is no generator.
+            DependencyUnavailable: If the server does not answer or is not ready, or the model is there and not ready.
         """
         metadata = await self._or_unknown(model, self._open.get_model_metadata(model, client_timeout=self._timeout))
         if not metadata.versions:
@@ -147,7 +146,8 @@ class TritonGenerator:
         if not length.isdecimal():
             wrong.append(f"expected the parameter {LENGTH} as a number, got {length!r}")
         if wrong:
-            raise self._misdeployed(
+            # Anybody may ask for any model that is served: a request for a wrong one must not hold up all others.
+            raise GeneratorRejected(
                 f"model {model!r} version {version} is no generator of faces: {'; '.join(wrong)}:"
                 " see the README of face_gan for what it must have"
             )

@@ -223,8 +223,8 @@ async def test_a_version_that_is_not_served_now_is_waited_for(generator: TritonG
         await generator.generate("face_gan", "7", [prompt(1)])
 
 
-async def test_a_model_with_other_tensors_is_waited_for_and_the_difference_is_told(generator: TritonGenerator):
-    with pytest.raises(DependencyUnavailable, match="expected inputs conditioning, seed, strength, got text"):
+async def test_a_model_with_other_tensors_is_rejected_and_the_difference_is_told(generator: TritonGenerator):
+    with pytest.raises(GeneratorRejected, match="expected inputs conditioning, seed, strength, got text"):
         await generator.version("echo")
 
 
