@@ -15,6 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 #: The most bytes that an image may have to travel inside a message; larger ones go to the image store first.
 INLINE_IMAGE_BYTES = 512 * 1024
 
+#: The generator that serves a request which names none.
+DEFAULT_MODEL = "face_gan"
+
 #: The most samples that one request may ask for: all of them are registered in one transaction.
 SAMPLES_PER_REQUEST = 64
 
@@ -89,7 +92,7 @@ class GenerationRequested(Body):
     """Who asks. Together with ``request_id`` it names the request for ever."""
     request_id: Name
     identity: Name
-    model: Name = "face_gan"
+    model: Name = DEFAULT_MODEL
     seed: Annotated[int, Field(ge=0, le=2**62)] = 0
     strength: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How far to wander from the identity, 0 = not at all; each model's README says what 1 means."""

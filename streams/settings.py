@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import platformdirs
 from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
@@ -26,6 +26,12 @@ def _addresses(text: str) -> str:
     if not all(map(_ADDRESS.fullmatch, text.split(","))):
         raise ValueError("should be host:port, or several of them with commas between")
     return text
+
+
+Part = Literal["kafka", "triton", "milvus", "ledger", "images"]
+"""Whatever a worker needs that runs, or lies, outside of it."""
+
+PARTS: tuple[Part, ...] = get_args(Part)
 
 
 class Settings(BaseSettings):
@@ -72,6 +78,17 @@ class Settings(BaseSettings):
     """A worker whose messages wait for this long, with nothing done and nothing down, ends itself to be restarted."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
+
+    def address(self, part: Part) -> str:
+        """Return where a part is found.
+
+        Raises:
+            BadInput: If it has no address; the composition root fills in those of the embedded parts.
+        """
+        address: str | None = getattr(self, part)
+        if address is None:
+            raise BadInput(f"expected an address of {part}, got none: set {_PREFIX}{part.upper()}")
+        return address
 
 
 def read_settings() -> Settings:

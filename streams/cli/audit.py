@@ -27,7 +27,7 @@ def audit(as_json: Json = False) -> None:
 
     settings = addressed(read_settings(), "kafka", "ledger")
     asyncio.run(answering(settings, "kafka"))
-    balance = asyncio.run(weigh(settings.kafka or "", settings.ledger or "", group=settings.group))
+    balance = asyncio.run(weigh(settings.address("kafka"), settings.address("ledger"), group=settings.group))
     if as_json:
         emit(balance.as_dict())
     else:

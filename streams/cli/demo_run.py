@@ -70,7 +70,7 @@ async def run(plan: Plan) -> Shown:
 
 
 async def _road(plan: Plan, settings: Settings, examiner: TorchExaminer) -> Shown:
-    kafka = settings.kafka or ""
+    kafka = settings.address("kafka")
     followed = Followed()
     async with open_services(settings, examiner, create_gallery=True) as services:
         console.print(f"enrolling {plan.identities} people who do not exist")
@@ -85,7 +85,7 @@ async def _road(plan: Plan, settings: Settings, examiner: TorchExaminer) -> Show
                     live.update(_counts(seen, expected))
 
             await demo.follow(kafka, expected, followed, tell)
-        balance = await audit.audit(kafka, settings.ledger or "", group=settings.group)
+        balance = await audit.audit(kafka, settings.address("ledger"), group=settings.group)
         await write_report(plan.report, followed, balance, services)
     await examiner.close()
     if followed.ended < expected:

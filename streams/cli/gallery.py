@@ -13,6 +13,7 @@ from rich.table import Table
 from streams.cli.output import Json, console, emit, page, say
 from streams.core.gallery import Origin
 from streams.errors import BadInput
+from streams.events import DEFAULT_MODEL
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def enrol(
         Path | None, typer.Argument(help="Has one subfolder a person, named as the identity: images and consent.toml.")
     ] = None,
     synthetic: Annotated[int, typer.Option(min=0, help="Enrol so many synthetic identities instead.")] = 0,
-    model: Annotated[str, typer.Option(help="The generator that synthetic identities come from.")] = "face_gan",
+    model: Annotated[str, typer.Option(help="The generator that synthetic identities come from.")] = DEFAULT_MODEL,
     references: Annotated[int, typer.Option(min=1, help="References of each synthetic identity.")] = 6,
     seed: Annotated[int, typer.Option(min=0, help="Which synthetic identities.")] = 0,
     origin: Annotated[Origin, typer.Option(help="Where the folder's images come from.")] = Origin.PHOTO,

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from streams.cli.output import Json, console, emit, page, say
 from streams.errors import BadInput, LikenessError, PartFailed
-from streams.settings import Settings, read_settings
+from streams.settings import PARTS, Settings, read_settings
 
 if TYPE_CHECKING:
     from streams.cli.doctor import Finding
@@ -100,7 +100,7 @@ def _failure(status: int, log: str) -> LikenessError:
 
 
 def _show(running: "Running", as_json: bool) -> None:
-    addresses = {name: getattr(running, name) for name in ("kafka", "triton", "milvus", "ledger", "images")}
+    addresses: dict[str, str] = {name: getattr(running, name) for name in PARTS}
     if as_json:
         emit({**addresses, "pid": running.pid, "versions": dict(running.versions), "logs": dict(running.logs)})
         return
@@ -126,7 +126,7 @@ def create_topics(as_json: Json = False) -> None:
 
     settings = addressed(read_settings(), "kafka")
     asyncio.run(answering(settings, "kafka"))
-    created = asyncio.run(kafka_topics.create(settings.kafka or ""))
+    created = asyncio.run(kafka_topics.create(settings.address("kafka")))
     if as_json:
         emit({"created": list(created)})
     else:

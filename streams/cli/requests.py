@@ -3,16 +3,14 @@
 import asyncio
 import sys
 import uuid
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from streams.cli.output import Json, emit, say
 from streams.errors import BadInput
+from streams.events import DEFAULT_MODEL, SAMPLES_PER_REQUEST, GenerationRequested
 from streams.settings import Settings, read_settings
-
-if TYPE_CHECKING:
-    from streams.events import GenerationRequested
 
 
 def add_to(app: typer.Typer) -> None:
@@ -26,8 +24,8 @@ def request(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="Sample i is made with seed + i.")] = 0,
     strength: Annotated[float, typer.Option(min=0, max=1, help="How far to wander from the identity.")] = 0.0,
-    count: Annotated[int, typer.Option(min=1, max=64, help="Samples.")] = 1,
-    model: Annotated[str, typer.Option(help="Which served generator.")] = "face_gan",
+    count: Annotated[int, typer.Option(min=1, max=SAMPLES_PER_REQUEST, help="Samples.")] = 1,
+    model: Annotated[str, typer.Option(help="Which served generator.")] = DEFAULT_MODEL,
     request_id: Annotated[
         str | None, typer.Option(help="The same id asked again changes nothing; drawn where left out.")
     ] = None,
@@ -76,8 +74,6 @@ def _from_standard_input() -> "list[GenerationRequested]":
 def _checked(content: dict[str, object] | bytes, where: str) -> "GenerationRequested":
     from pydantic import ValidationError
 
-    from streams.events import GenerationRequested
-
     try:
         if isinstance(content, bytes):
             return GenerationRequested.model_validate_json(content)
@@ -95,5 +91,5 @@ async def _publish(settings: Settings, requests: "list[GenerationRequested]") ->
 
     settings = addressed(settings, "kafka")
     await answering(settings, "kafka")
-    async with Publisher(settings.kafka or "") as publisher:
+    async with Publisher(settings.address("kafka")) as publisher:
         await publisher.request(*requests)

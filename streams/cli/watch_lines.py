@@ -7,10 +7,10 @@ from pydantic import ValidationError
 from rich.text import Text
 
 from streams import topics
+from streams.core.deadletter import explanation
 from streams.events import Decision, SampleJudged
 
 _VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
-_DLQ = "likeness.dlq."
 #: So many characters of a message that is shown as it is.
 _SHOWN = 200
 
@@ -22,7 +22,7 @@ def as_object(topic: str, record: Any) -> str:
     """
     text = (record.value or b"").decode(errors="replace")
     if topic == topics.DEAD_LETTERS.name:
-        return json.dumps({**_dlq(record), "value": text}, ensure_ascii=False)
+        return json.dumps({**explanation(record.headers), "value": text}, ensure_ascii=False)
     try:
         body = json.loads(text)
     except ValueError:
@@ -34,7 +34,7 @@ def for_reading(topic: str, record: Any) -> Text:
     """Return what a person wants to know of a message, without markup from outside."""
     value = record.value or b""
     if topic == topics.DEAD_LETTERS.name:
-        dlq = _dlq(record)
+        dlq = explanation(record.headers)
         where = f"{dlq.get('topic', '?')}[{dlq.get('partition', '?')}]@{dlq.get('offset', '?')}"
         return _lines("✗", "red", f"{dlq.get('reason', '?')}  from {where}", [dlq.get("detail", "")])
     if topic in _VERDICTS:
@@ -60,8 +60,3 @@ def _lines(mark: str, style: str, what: str, why: list[str]) -> Text:
     for line in why:
         text.append(f"\n    {line}", style="dim")
     return text
-
-
-def _dlq(record: Any) -> dict[str, str]:
-    headers = ((name, value) for name, value in record.headers if name.startswith(_DLQ))
-    return {name.removeprefix(_DLQ): (value or b"").decode(errors="replace") for name, value in headers}

@@ -25,13 +25,10 @@ from streams.embedded import kafka_topics, state
 from streams.embedded.loopback import connects
 from streams.errors import BadInput, DependencyUnavailable
 from streams.ports import Services
-from streams.settings import Settings
+from streams.settings import PARTS, Part, Settings
 from streams.shipped import shipped
 
 T = TypeVar("T")
-
-#: Every part, as the settings name its address.
-PARTS = ("kafka", "triton", "milvus", "ledger", "images")
 
 #: How long a part may take to answer a command's first call, in seconds. A worker waits for ever instead.
 CONNECT_SECONDS = 10.0
@@ -44,7 +41,7 @@ class Patiently(Protocol):
         """Return what the work returns."""
 
 
-def addressed(settings: Settings, *parts: str) -> Settings:
+def addressed(settings: Settings, *parts: Part) -> Settings:
     """Return settings in which the named parts have an address, all where none is named.
 
     What is missing is that of the running embedded parts.
@@ -76,16 +73,16 @@ async def answering(settings: Settings, *parts: str) -> None:
 
 
 async def _kafka_answers(settings: Settings) -> None:
-    await kafka_topics.answers(settings.kafka or "", CONNECT_SECONDS)
+    await kafka_topics.answers(settings.address("kafka"), CONNECT_SECONDS)
 
 
 async def _triton_answers(settings: Settings) -> None:
-    await connects("triton", settings.triton or "", CONNECT_SECONDS)
+    await connects("triton", settings.address("triton"), CONNECT_SECONDS)
 
 
 async def _milvus_answers(settings: Settings) -> None:
-    require_address(settings.milvus or "")
-    url = urlsplit(settings.milvus or "")
+    require_address(settings.address("milvus"))
+    url = urlsplit(settings.address("milvus"))
     port = url.port or (443 if url.scheme == "https" else 80)
     await connects("milvus", f"{url.hostname}:{port}", CONNECT_SECONDS)
 
@@ -134,23 +131,23 @@ async def open_services(
     """
     policy = load_policy(settings.policy)
     async with AsyncExitStack() as stack:
-        database = Database(settings.ledger or "")
+        database = Database(settings.address("ledger"))
         await patiently(database.open)
         stack.push_async_callback(database.close)
         lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space, canary=known_good())
         stack.push_async_callback(lone_examiner.close)
-        generator = TritonGenerator(settings.triton or "", timeout_seconds=settings.call_timeout_seconds)
+        generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)
         await generator.open()
         stack.push_async_callback(generator.close)
         gallery = MilvusGallery(
-            settings.milvus or "",
+            settings.address("milvus"),
             settings.milvus_token.get_secret_value(),
             examiner.space,
             timeout_seconds=settings.call_timeout_seconds,
         )
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
-        images = ImageStore(settings.images or "")
+        images = ImageStore(settings.address("images"))
         await patiently(partial(images.open, create=create_gallery))
         yield Services(
             generator=generator,

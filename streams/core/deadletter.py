@@ -6,7 +6,10 @@ from datetime import datetime
 from streams import topics
 from streams.core.ledger import Outcome, State
 from streams.core.records import Message, Record
-from streams.events import DeadReason
+from streams.events import DeadReason, Headers
+
+#: What the names of our own headers begin with.
+PREFIX = "likeness.dlq."
 
 #: The longest explanation that a header carries, in characters.
 DETAIL_CHARACTERS = 1000
@@ -21,6 +24,8 @@ class Burial:
     reason: DeadReason
     detail: str
     attempts: int = 0
+    exception: str = ""
+    """Class of the exception that says so; empty where none was raised."""
     value: bytes | None = None
     """Stands for the message's value where that must not be kept: an inline image is replaced by its pointer."""
 
@@ -44,6 +49,14 @@ def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outco
         "attempts": str(burial.attempts),
         "version": version,
     }
-    headers = (*message.headers, *((f"likeness.dlq.{name}", text.encode()) for name, text in why.items()))
+    if burial.exception:
+        why["exception"] = burial.exception
+    headers = (*message.headers, *((f"{PREFIX}{name}", text.encode()) for name, text in why.items()))
     record = Record(topics.DEAD_LETTERS.name, message.key, burial.kept, headers, now)
     return Outcome(burial.sample_id, State.DEAD, record)
+
+
+def explanation(headers: Headers) -> dict[str, str]:
+    """Return what a dead letter's own headers say, by name without the prefix, such as ``reason``."""
+    ours = ((name, value) for name, value in headers if name.startswith(PREFIX))
+    return {name.removeprefix(PREFIX): (value or b"").decode(errors="replace") for name, value in ours}

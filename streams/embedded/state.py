@@ -12,7 +12,7 @@ import psutil
 
 from streams.embedded import folder
 from streams.errors import BadInput, PartFailed
-from streams.settings import Settings
+from streams.settings import PARTS, Settings
 
 #: Process start times of one process may be read this many seconds apart.
 _SAME_START = 0.05
@@ -45,7 +45,7 @@ class Running:
 
     def fill(self, settings: Settings) -> Settings:
         """Return the settings with the addresses that are not set in them."""
-        ours = {name: getattr(self, name) for name in ("kafka", "triton", "milvus", "ledger", "images")}
+        ours: dict[str, str] = {name: getattr(self, name) for name in PARTS}
         missing = {name: value for name, value in ours.items() if getattr(settings, name) is None}
         return settings.model_copy(update=missing)
 

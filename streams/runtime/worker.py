@@ -32,13 +32,13 @@ async def work(settings: Settings, services: Services, role: Role, patience: Pat
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    ready = asyncio.create_task(patience(partial(find_topics, settings.kafka or "")))
+    ready = asyncio.create_task(patience(partial(find_topics, settings.address("kafka"))))
     if not await _first(ready, stopping):
         return
     app = build_app(settings, services, role, patience)
     await app.start()
     Watchdog(
-        settings.kafka or "",
+        settings.address("kafka"),
         role.group(settings.group),
         patience,
         lambda: {(place.topic, place.partition) for place in app.consumer.assignment()},

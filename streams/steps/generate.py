@@ -189,8 +189,8 @@ async def _make_together(group: Sequence[_Order], services: Services) -> tuple[d
         )
     except GeneratorRejected as error:
         if len(group) == 1:
-            burial = Burial(first.subject.sample_id, first.message, DeadReason.GENERATOR_REJECTED, str(error))
-            return {}, [burial]
+            reason, name = DeadReason.GENERATOR_REJECTED, type(error).__name__
+            return {}, [Burial(first.subject.sample_id, first.message, reason, str(error), exception=name)]
         alone = [await _make_together([order], services) for order in group]
         return {key: ref for made, _ in alone for key, ref in made.items()}, [b for _, buried in alone for b in buried]
     images = {

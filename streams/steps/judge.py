@@ -37,8 +37,8 @@ class _Candidate:
     kept: bytes | None
     """Stands for the message's value in a dead letter where that holds an image; None = the value itself."""
 
-    def burial(self, reason: DeadReason, detail: str) -> Burial:
-        return Burial(self.subject.sample_id, self.message, reason, detail, value=self.kept)
+    def burial(self, reason: DeadReason, detail: str, exception: str = "") -> Burial:
+        return Burial(self.subject.sample_id, self.message, reason, detail, exception=exception, value=self.kept)
 
     def burial_of_message(self, reason: DeadReason, detail: str) -> Burial:
         """Bury the message alone: the sample that it names is another one's."""
@@ -179,9 +179,9 @@ async def _read(candidate: _Candidate, services: Services) -> bytes | Burial:
     try:
         return await services.images.get(candidate.image)
     except ImageMissing as error:
-        return candidate.burial(DeadReason.IMAGE_MISSING, str(error))
+        return candidate.burial(DeadReason.IMAGE_MISSING, str(error), type(error).__name__)
     except ImageAltered as error:
-        return candidate.burial(DeadReason.IMAGE_ALTERED, str(error))
+        return candidate.burial(DeadReason.IMAGE_ALTERED, str(error), type(error).__name__)
 
 
 async def _examine(
@@ -208,5 +208,5 @@ async def _examine(
                 deaths = await services.ledger.child_death(key)
                 detail = f"{deaths} processes died of it: {error}"
         if key not in examined:
-            burials.append(candidates[key].burial(DeadReason.CRASH_LOOP, detail))
+            burials.append(candidates[key].burial(DeadReason.CRASH_LOOP, detail, ExaminerDied.__name__))
     return examined, burials

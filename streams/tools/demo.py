@@ -11,16 +11,15 @@ from aiokafka.errors import KafkaError
 
 from streams import topics
 from streams.client import Publisher
+from streams.core.deadletter import explanation
 from streams.errors import DependencyUnavailable
-from streams.events import GenerationRequested, SampleJudged
+from streams.events import DEFAULT_MODEL, GenerationRequested, SampleJudged
 from streams.ports import Services
 from streams.tools.demo_requests import MALFORMED, plan
 from streams.tools.synthetic import enrol_synthetic
 
 #: After so many seconds without an end, those that are missing are the audit's business.
 PATIENCE_SECONDS = 90.0
-
-MODEL = "face_gan"
 
 
 @dataclass
@@ -43,7 +42,7 @@ async def prepare(
     services: Services, count: int, *, identities: int, report: Callable[[str], None] = lambda _: None
 ) -> list[GenerationRequested]:
     """Enrol synthetic identities, withdraw the last one's consent, and return the requests to publish."""
-    names = await enrol_synthetic(identities, services, model=MODEL, report=report)
+    names = await enrol_synthetic(identities, services, model=DEFAULT_MODEL, report=report)
     *people, withdrawn = names
     await services.consent.withdraw(withdrawn, at=services.now(), note="withdrawn for the demonstration")
     return plan(count, people, withdrawn, source="demo")
@@ -81,10 +80,8 @@ async def follow(kafka: str, expected: int, followed: Followed, report: Callable
 def _note(record: object, followed: Followed) -> None:
     topic: str = getattr(record, "topic", "")
     if topic == topics.DEAD_LETTERS.name:
-        prefix = "likeness.dlq."
-        headers = {name: value for name, value in getattr(record, "headers", ()) if name.startswith(prefix)}
-        texts = {name.removeprefix(prefix): value.decode() for name, value in headers.items()}
-        followed.dead[texts["id"]] = texts
+        why = explanation(getattr(record, "headers", ()))
+        followed.dead[why["id"]] = why
         return
     judged = SampleJudged.model_validate_json(getattr(record, "value", b""))
     followed.verdicts[judged.sample_id] = judged
