@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from generators import latent
 from generators.latent import Floats
+from streams.core.latent import anchor as draw_anchor
 from streams.errors import WeightsUnusable
 
 
@@ -88,7 +89,7 @@ class DigifaceDcgan:
 
 def anchor(seed: int) -> tuple[float, ...]:
     """Draw a fresh anchor: a face that this network knows, the same for the same seed."""
-    return latent.anchor(seed, DcganConfig().latent)
+    return draw_anchor(seed, DcganConfig().latent)
 
 
 def load(tensors: Mapping[str, npt.NDArray[Any]], device: str = "cpu") -> DigifaceDcgan:

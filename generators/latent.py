@@ -1,4 +1,4 @@
-"""Anchors in a Gaussian latent space, and how to wander away from them. One home for every generator with such a space.
+"""How to wander away from an anchor in a Gaussian latent space. One home for every generator with such a space.
 
 Noise comes from numpy's PCG64 and not from the network's library: a seed then means the same sample on a CPU and on a
 GPU.
@@ -10,20 +10,6 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
-
-#: Keeps the stream that draws anchors apart from the one that draws noise. Without it the anchor of seed 7 would be the
-#: very noise of the sample with seed 7, and wandering would only stretch it.
-_ANCHORS = (1,)
-
-
-def anchor(seed: int, size: int) -> tuple[float, ...]:
-    """Draw a fresh anchor z0 ~ N(0, I): the same for the same seed, on any platform.
-
-    >>> len(anchor(3, size=100)), anchor(3, size=2) == anchor(3, size=2)
-    (100, True)
-    """
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_ANCHORS))
-    return tuple(generator.standard_normal(size).astype(np.float32).tolist())
 
 
 def wander(anchors: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:

@@ -8,6 +8,7 @@ import numpy as np
 
 from streams.core.faces import Embedding, Face
 from streams.core.gallery import Origin, Reference, reference_id
+from streams.core.latent import anchor as draw_anchor
 from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.events import ImageRef
@@ -79,7 +80,7 @@ async def _different_people(count: int, artist: _Artist, seed: int) -> list[tupl
     people: list[tuple[float, ...]] = []
     chosen: list[Embedding] = []
     for start in range(0, MOST_DRAWN, DRAWN):
-        anchors = [_anchor(seed + start + place, length) for place in range(DRAWN)]
+        anchors = [draw_anchor(seed + start + place, length) for place in range(DRAWN)]
         made = await artist.faces([Prompt(0, anchor, 0.0) for anchor in anchors])
         for anchor, seen in zip(anchors, made, strict=True):
             if seen is None or any(similarity(seen[1].embedding, one) >= ANCHOR_LIMIT for one in chosen):
@@ -116,9 +117,3 @@ async def _references(
                     found[name][key] = Reference(key, name, Origin.SYNTHETIC, seen[0].sha256, seen[1].embedding)
         turn += 1
     return {name: list(references.values())[:wanted] for name, references in found.items()}
-
-
-def _anchor(seed: int, length: int) -> tuple[float, ...]:
-    """Draw z0 ~ N(0, I). A stream of its own keeps it apart from the noise that a sample's seed draws."""
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(1,)))
-    return tuple(generator.standard_normal(length).astype(np.float32).tolist())

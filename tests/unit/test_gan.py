@@ -19,6 +19,7 @@ from generators import digiface_dcgan, latent, serve, weights
 from generators.digiface_dcgan import DcganConfig, DigifaceDcgan, Generator
 from generators.weights_command import weights as weights_app
 from streams.cards import read_card
+from streams.core.latent import anchor
 from streams.errors import BadInput, WeightsUnusable
 from streams.wheels import PinnedWheel, sha256_of
 
@@ -28,7 +29,7 @@ GOLDEN_ANCHOR = (1.40191, 0.85342, 3.056302)
 
 
 def anchors(*seeds: int) -> latent.Floats:
-    return np.array([latent.anchor(seed, SIZE) for seed in seeds], dtype=np.float32)
+    return np.array([anchor(seed, SIZE) for seed in seeds], dtype=np.float32)
 
 
 def strengths(*values: float) -> latent.Floats:
