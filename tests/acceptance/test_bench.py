@@ -15,6 +15,7 @@ from streams.cli.wiring import fetch_weights
 from streams.embedded import doctor, kafka_jars
 from streams.errors import PartFailed, Unready, WeightsUnusable
 from streams.settings import Settings
+from tests.absent import absent
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,10 +33,8 @@ def _there() -> None:
             load_embedder(Settings(), print)
     except (PartFailed, Unready, WeightsUnusable) as error:
         missing.append(str(error))
-    if missing and os.environ.get("CI"):
-        pytest.fail("; ".join(missing))
     if missing:
-        pytest.skip("; ".join(missing))
+        absent("; ".join(missing))
 
 
 def test_the_bench_measures_the_road_and_the_bare_engine_and_leaves_nothing(tmp_path: Path):

@@ -9,7 +9,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
@@ -35,6 +35,7 @@ from streams.runtime.supervisor import FIRST_PAUSE, Slot, Supervisor
 from streams.settings import Settings
 from streams.tools.demo_requests import STRENGTHS
 from streams.tools.synthetic import enrol_synthetic
+from tests.absent import absent
 
 IDENTITIES = 4
 #: Short, so that a killed worker's partitions come back in seconds.
@@ -235,13 +236,6 @@ class Road:
         _notes.append(text)
 
 
-def absent(reason: str) -> None:
-    """A laptop may lack a real part, the machine that guards the main branch may not."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
-
-
 async def _enrolled(settings: Settings) -> list[str]:
     """Enrol synthetic identities in an empty gallery."""
     async with examining_services(settings, create_gallery=True) as services:
@@ -292,10 +286,19 @@ async def generate_and_judge(road: Road) -> AsyncIterator[list[Slot]]:
         yield slots
 
 
+@pytest.fixture
+def lay(road: Road) -> Callable[[Path], AbstractAsyncContextManager[Road]]:
+    """Lay a road with a data folder of its own, so with topics and a ledger of its own: new ones, or those in it."""
+
+    def lay(data_dir: Path) -> AbstractAsyncContextManager[Road]:
+        own = {"data_dir": data_dir, "kafka": None, "ledger": None}
+        return _road(road.settings.model_copy(update=own), _consented)
+
+    return lay
+
+
 @pytest_asyncio.fixture(loop_scope="session")
-async def road_apart(road: Road, tmp_path: Path) -> AsyncIterator[Road]:
+async def road_apart(lay: Callable[[Path], AbstractAsyncContextManager[Road]], tmp_path: Path) -> AsyncIterator[Road]:
     """A road with topics and a ledger of its own, for what the others must not see."""
-    shared = {"triton": road.settings.triton, "milvus": road.settings.milvus, "images": road.settings.images}
-    own = {"data_dir": tmp_path / "apart", "kafka": None, "ledger": None}
-    async with _road(road.settings.model_copy(update=shared | own), _consented) as built:
+    async with lay(tmp_path / "apart") as built:
         yield built

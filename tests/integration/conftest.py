@@ -1,7 +1,6 @@
 """Real servers that several files of tests share."""
 
 import importlib.util
-import os
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -9,18 +8,12 @@ import pytest
 from streams.errors import PartFailed
 from streams.settings import Settings
 from streams.testing.milvus_server import MilvusServer
-
-
-def _absent(reason: str) -> None:
-    """A laptop may lack a real part, the machine that guards the main branch may not."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.absent import absent
 
 
 def _started(package: str, make: Callable[[], MilvusServer]) -> Iterator[MilvusServer]:
     if importlib.util.find_spec(package) is None:
-        _absent(f"the package {package} is not installed: pip install 'likeness-qc[dev]'")
+        absent(f"the package {package} is not installed: pip install 'likeness-qc[dev]'")
     server = make()
     try:
         try:
@@ -28,7 +21,7 @@ def _started(package: str, make: Callable[[], MilvusServer]) -> Iterator[MilvusS
         except PartFailed as error:
             if "does not allow a network" not in str(error):
                 raise
-            _absent(str(error))
+            absent(str(error))
         yield server
     finally:
         server.stop()

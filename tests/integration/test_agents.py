@@ -33,6 +33,7 @@ from streams.testing.images import picture, png
 from streams.testing.messages import TRACE
 from streams.tools.audit import audit
 from streams.topics import Topic
+from tests.absent import absent
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 ANNA = png(picture([1, 0, 0, 0, 0, 0, 0, 0]))
@@ -126,13 +127,6 @@ class Bench:
             await admin.alter_configs([resource])
         finally:
             await admin.close()
-
-
-def absent(reason: str) -> None:
-    """A laptop may lack a real part, the machine that guards the main branch may not."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture

@@ -158,7 +158,9 @@ def test_the_command_is_stopped_by_the_signal_that_it_wants(run, tmp_path: Path)
 def test_a_held_lock_ends_with_the_last_process_and_the_command_itself_does_not_have_it(run, tmp_path: Path):
     lock = tmp_path / "lock"
     with folder.held(lock, 0) as descriptor:
-        child = run("import os, time; print(sorted(os.listdir('/dev/fd')), flush=True); time.sleep(600)", hold=[descriptor])
+        child = run(
+            "import os, time; print(sorted(os.listdir('/dev/fd')), flush=True); time.sleep(600)", hold=[descriptor]
+        )
         assert eventually(lambda: child.command_pid is not None and child.log_tail() != "")
     assert f"'{descriptor}'" not in child.log_tail()
     with pytest.raises(BadInput, match="held by another process"), folder.held(lock, 0):

@@ -26,6 +26,7 @@ from streams.errors import BadInput, DependencyUnavailable, PartFailed
 from streams.keepalive import GRPC_OPTIONS
 from streams.settings import Settings
 from streams.topics import ALL, SAMPLES_ACCEPTED
+from tests.absent import absent
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,13 +69,6 @@ async def main():
 
 asyncio.run(main())
 """
-
-
-def absent(reason: str) -> None:
-    """A laptop may lack a real part, the machine that guards the main branch may not."""
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest.fixture(autouse=True)

@@ -2,7 +2,6 @@
 
 import importlib.util
 import io
-import os
 from collections.abc import AsyncIterator
 from functools import partial
 from pathlib import Path
@@ -23,17 +22,12 @@ from streams.core.similarity import similarity
 from streams.errors import Unready, WeightsUnusable
 from streams.events import DeadReason
 from streams.settings import Settings
+from tests.absent import absent
 
 FACES = Path(__file__).parent / "faces"
 ANNA, ANNA_TOO, BELA, BELA_TOO = (
     (FACES / f"{name}.png").read_bytes() for name in ("anna-1", "anna-2", "bela-1", "bela-2")
 )
-
-
-def absent(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")

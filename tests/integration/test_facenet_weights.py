@@ -23,12 +23,7 @@ from streams.cards import read_card
 from streams.errors import BadInput, WeightsUnusable
 from streams.settings import Settings
 from streams.wheels import fetch_member, sha256_of
-
-
-def absent(reason: str) -> None:
-    if os.environ.get("CI"):
-        pytest.fail(reason)
-    pytest.skip(reason)
+from tests.absent import absent
 
 
 @pytest.fixture(scope="module")

