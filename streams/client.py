@@ -85,14 +85,14 @@ class Publisher:
         await self._send(topics.TRAINING_SAMPLES.name, body, sample_id, f"/{run_id}", ())
         return sample_id
 
-    async def raw(self, topic: str, value: bytes | None, key: bytes | None = None) -> None:
-        """Publish bytes as they are, whatever they mean."""
-        await self._producer.send_and_wait(topic, value=value, key=key)
-
     async def _send(self, topic: str, body: Body, key: str, source: str, trace: Headers) -> None:
         headers = cloud_event(body, id=key, source=source, time=datetime.now(UTC), trace=trace)
+        await self.raw(topic, to_json(body), key.encode(), headers)
+
+    async def raw(self, topic: str, value: bytes | None, key: bytes | None = None, headers: Headers = ()) -> None:
+        """Publish bytes as they are, whatever they mean."""
         try:
-            await self._producer.send_and_wait(topic, value=to_json(body), key=key.encode(), headers=list(headers))
+            await self._producer.send_and_wait(topic, value=value, key=key, headers=list(headers))
         except KafkaError as error:
             raise DependencyUnavailable("kafka", f"{self._kafka}: {error}") from error
 

@@ -13,6 +13,7 @@ from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
+from streams.core.redrive import Redrive
 from streams.events import ImageRef
 
 
@@ -137,6 +138,42 @@ class Ledger(Protocol):
 
     async def published(self, sample_ids: Sequence[str]) -> None:
         """Note that the outcomes' records were delivered."""
+
+    async def in_flight(
+        self, older_than: datetime, limit: int, *, after: Registration | None = None
+    ) -> list[Registration]:
+        """Return rows that were registered before ``older_than`` and have no outcome, oldest first.
+
+        The next ones are those ``after`` the last one.
+        """
+
+    async def delivers_to(self, cluster: str, *, newer_than: datetime) -> int:
+        """Note to which Kafka cluster outcomes go; the first time that is all.
+
+        Another one than before has none of the records: those of outcomes decided since ``newer_than`` count as never
+        delivered from now on. Return how many these are.
+        """
+
+
+class Redrives(Protocol):
+    """Takes dead letters back: the ledger's side of a redrive. Every method is one transaction."""
+
+    async def reopen(self, sample_id: str, *, at: datetime, note: str, most: int | None) -> Redrive | None:
+        """Write the audit row and put the sample back in flight, both or neither; None where there is nothing to do.
+
+        There is nothing to do for a row that is absent, not dead, or not noted as delivered; for one that was reopened
+        ``most`` times (None: no limit); and for a message that named no sample, once it was sent back: its row stays
+        dead, because the message will have another place and so another id.
+        """
+
+    async def history(self, sample_ids: Sequence[str]) -> list[Redrive]:
+        """Return every redrive of these ids, the oldest first."""
+
+    async def unsent(self) -> list[Redrive]:
+        """Return what was taken back and is not known to be delivered, the oldest first."""
+
+    async def sent(self, redrive: Redrive, *, at: datetime) -> None:
+        """Note that the message was delivered."""
 
 
 class ConsentRegister(Protocol):

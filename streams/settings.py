@@ -76,6 +76,10 @@ class Settings(BaseSettings):
     """After how long without a heartbeat Kafka gives a worker's partitions to another."""
     stuck_after_seconds: PositiveFloat = 120.0
     """A worker whose messages wait for this long, with nothing done and nothing down, ends itself to be restarted."""
+    reconcile_every_seconds: PositiveFloat = 30.0
+    """How often the reconciler looks for samples without an end."""
+    reconcile_after_seconds: PositiveFloat = 600.0
+    """How long a sample may be without an end before it is driven again."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
 

@@ -9,6 +9,7 @@ from sqlalchemy import (
     BigInteger,
     Column,
     Connection,
+    Index,
     Integer,
     LargeBinary,
     Row,
@@ -17,6 +18,7 @@ from sqlalchemy import (
     Text,
     bindparam,
     select,
+    tuple_,
     update,
 )
 
@@ -25,7 +27,7 @@ from streams.core.ledger import Outcome, Registered, Registration, State
 from streams.core.records import Record
 from streams.events import Headers, ImageRef
 
-_sample = Table(
+samples = Table(
     "sample",
     metadata,
     Column("sample_id", String(32), primary_key=True),
@@ -50,7 +52,17 @@ _sample = Table(
     Column("measurement", Text),
     Column("published_at", BigInteger),
 )
-_id = _sample.c.sample_id
+_id = samples.c.sample_id
+_undelivered = samples.c.published_at.is_(None)
+# Few rows of many: the reconciler looks for them time and again.
+Index("sample_undelivered", samples.c.registered_at, _id, sqlite_where=_undelivered, postgresql_where=_undelivered)
+
+_delivery = Table(
+    "delivery",
+    metadata,
+    Column("the_only_row", Integer, primary_key=True, autoincrement=False),
+    Column("cluster", String(200), nullable=False),
+)
 
 
 class SqlLedger:
@@ -65,10 +77,10 @@ class SqlLedger:
         firsts = [group[0] for group in groups]
 
         def work(connection: Connection) -> dict[str, Registered]:
-            self._database.insert_absent(connection, _sample, [_row(first) for first in firsts])
+            self._database.insert_absent(connection, samples, [_row(first) for first in firsts])
             held = {row.sample_id: bytes(row.payload) for row in _rows(connection, [f.sample_id for f in firsts])}
             rest = [row for group in groups if held[group[0].sample_id] == group[0].payload for row in group[1:]]
-            self._database.insert_absent(connection, _sample, [_row(row) for row in rest])
+            self._database.insert_absent(connection, samples, [_row(row) for row in rest])
             ids = [row.sample_id for group in groups for row in group]
             return {row.sample_id: _registered(row) for row in _rows(connection, ids)}
 
@@ -78,32 +90,32 @@ class SqlLedger:
         """See ``ports.Ledger``."""
 
         def work(connection: Connection) -> dict[str, int]:
-            connection.execute(update(_sample).where(_id.in_(sample_ids)).values(attempts=_sample.c.attempts + 1))
+            connection.execute(update(samples).where(_id.in_(sample_ids)).values(attempts=samples.c.attempts + 1))
             return {row.sample_id: row.attempts for row in _rows(connection, sample_ids)}
 
         return await self._database.transact(work)
 
     async def release(self, sample_ids: Sequence[str]) -> None:
         """See ``ports.Ledger``."""
-        statement = update(_sample).where(_id.in_(sample_ids), _sample.c.attempts > 0)
-        statement = statement.values(attempts=_sample.c.attempts - 1)
+        statement = update(samples).where(_id.in_(sample_ids), samples.c.attempts > 0)
+        statement = statement.values(attempts=samples.c.attempts - 1)
         await self._database.transact(lambda connection: connection.execute(statement))
 
     async def child_death(self, sample_id: str) -> int:
         """See ``ports.Ledger``."""
 
         def work(connection: Connection) -> int:
-            deaths = _sample.c.child_deaths + 1
-            connection.execute(update(_sample).where(_id == sample_id).values(child_deaths=deaths))
-            return int(connection.execute(select(_sample.c.child_deaths).where(_id == sample_id)).scalar_one())
+            deaths = samples.c.child_deaths + 1
+            connection.execute(update(samples).where(_id == sample_id).values(child_deaths=deaths))
+            return int(connection.execute(select(samples.c.child_deaths).where(_id == sample_id)).scalar_one())
 
         return await self._database.transact(work)
 
     async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
         """See ``ports.Ledger``."""
         statement = (
-            update(_sample)
-            .where(_id == bindparam("wanted"), _sample.c.image_sha256.is_(None))
+            update(samples)
+            .where(_id == bindparam("wanted"), samples.c.image_sha256.is_(None))
             .values(image_sha256=bindparam("sha256"), image_size=bindparam("size"))
         )
         rows = [{"wanted": key, "sha256": ref.sha256, "size": ref.size} for key, ref in images.items()]
@@ -119,15 +131,15 @@ class SqlLedger:
     async def decide(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """See ``ports.Ledger``."""
         statement = (
-            update(_sample)
-            .where(_id == bindparam("wanted"), _sample.c.state == State.IN_FLIGHT)
+            update(samples)
+            .where(_id == bindparam("wanted"), samples.c.state == State.IN_FLIGHT)
             .values({name: bindparam(name) for name in _OUTCOME_COLUMNS})
         )
 
         def work(connection: Connection) -> list[Outcome]:
             if outcomes:
                 connection.execute(statement, [_outcome_row(outcome) for outcome in outcomes])
-            held = {row.sample_id: _outcome(row) for row in _rows(connection, [o.sample_id for o in outcomes])}
+            held = {row.sample_id: outcome_of(row) for row in _rows(connection, [o.sample_id for o in outcomes])}
             return [held[outcome.sample_id] for outcome in outcomes]
 
         return await self._database.transact(work)
@@ -137,41 +149,76 @@ class SqlLedger:
 
         def work(connection: Connection) -> dict[str, Outcome]:
             rows = _rows(connection, sample_ids)
-            return {row.sample_id: _outcome(row) for row in rows if row.state != State.IN_FLIGHT}
+            return {row.sample_id: outcome_of(row) for row in rows if row.state != State.IN_FLIGHT}
 
         return await self._database.transact(work)
 
     async def unpublished(self, older_than: datetime, limit: int) -> list[Outcome]:
         """See ``ports.Ledger``."""
         statement = (
-            select(_sample)
+            select(samples)
             .where(
-                _sample.c.state != State.IN_FLIGHT,
-                _sample.c.published_at.is_(None),
-                _sample.c.time < to_micros(older_than),
+                samples.c.state != State.IN_FLIGHT,
+                _undelivered,
+                samples.c.time < to_micros(older_than),
             )
-            .order_by(_sample.c.time, _id)
+            .order_by(samples.c.time, _id)
             .limit(limit)
         )
         return await self._database.transact(
-            lambda connection: [_outcome(row) for row in connection.execute(statement)]
+            lambda connection: [outcome_of(row) for row in connection.execute(statement)]
         )
 
     async def published(self, sample_ids: Sequence[str]) -> None:
         """See ``ports.Ledger``."""
         statement = (
-            update(_sample)
-            .where(_id.in_(sample_ids), _sample.c.published_at.is_(None))
+            update(samples)
+            # A row that was reopened meanwhile has no record yet: its next one would count as delivered.
+            .where(_id.in_(sample_ids), _undelivered, samples.c.state != State.IN_FLIGHT)
             .values(published_at=to_micros(datetime.now(UTC)))
         )
         await self._database.transact(lambda connection: connection.execute(statement))
+
+    async def in_flight(
+        self, older_than: datetime, limit: int, *, after: Registration | None = None
+    ) -> list[Registration]:
+        """See ``ports.Ledger``."""
+        order = (samples.c.registered_at, _id)
+        statement = (
+            select(samples)
+            .where(samples.c.state == State.IN_FLIGHT, _undelivered, order[0] < to_micros(older_than))
+            .order_by(*order)
+            .limit(limit)
+        )
+        if after is not None:
+            statement = statement.where(tuple_(*order) > (to_micros(after.at), after.sample_id))
+        return await self._database.transact(
+            lambda connection: [_registered(row).registration for row in connection.execute(statement)]
+        )
+
+    async def delivers_to(self, cluster: str, *, newer_than: datetime) -> int:
+        """See ``ports.Ledger``."""
+        forget = (
+            update(samples)
+            .where(samples.c.published_at.is_not(None), samples.c.time >= to_micros(newer_than))
+            .values(published_at=None)
+        )
+
+        def work(connection: Connection) -> int:
+            self._database.insert_absent(connection, _delivery, [{"the_only_row": 1, "cluster": cluster}])
+            if connection.execute(select(_delivery.c.cluster)).scalar_one() == cluster:
+                return 0
+            connection.execute(update(_delivery).values(cluster=cluster))
+            return int(connection.execute(forget).rowcount)
+
+        return await self._database.transact(work)
 
 
 _OUTCOME_COLUMNS = ("state", "topic", "key", "value", "headers", "time", "measurement")
 
 
 def _rows(connection: Connection, sample_ids: Sequence[str]) -> list[Row[Any]]:
-    return list(connection.execute(select(_sample).where(_id.in_(sample_ids))))
+    return list(connection.execute(select(samples).where(_id.in_(sample_ids))))
 
 
 def _row(registration: Registration) -> dict[str, Any]:
@@ -220,19 +267,28 @@ def _outcome_row(outcome: Outcome) -> dict[str, Any]:
         "topic": record.topic,
         "key": record.key,
         "value": record.value,
-        "headers": json.dumps([[name, None if value is None else value.hex()] for name, value in record.headers]),
+        "headers": headers_to_text(record.headers),
         "time": to_micros(record.time),
         "measurement": outcome.measurement,
     }
 
 
-def _outcome(row: Row[Any]) -> Outcome:
+def outcome_of(row: Row[Any]) -> Outcome:
+    """Return the outcome that a decided row holds."""
+    return Outcome(row.sample_id, State(row.state), record_of(row), row.measurement, row.published_at is not None)
+
+
+def record_of(row: Row[Any]) -> Record:
+    """Return the record that a row holds in the columns topic, key, value, headers and time."""
     headers: Headers = tuple(
         (name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row.headers)
     )
-    record = Record(row.topic, _bytes(row.key), _bytes(row.value), headers, from_micros(row.time))
-    published = row.published_at is not None
-    return Outcome(row.sample_id, State(row.state), record, row.measurement, published)
+    return Record(row.topic, _bytes(row.key), _bytes(row.value), headers, from_micros(row.time))
+
+
+def headers_to_text(headers: Headers) -> str:
+    """Return the headers as a column holds them: any bytes, in order, some without a value."""
+    return json.dumps([[name, None if value is None else value.hex()] for name, value in headers])
 
 
 def _bytes(value: bytes | memoryview | None) -> bytes | None:

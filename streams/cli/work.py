@@ -4,13 +4,16 @@ import asyncio
 import logging
 import os
 import signal
+from contextlib import suppress
+from datetime import UTC, datetime
 from enum import StrEnum
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.errors import BadInput
-from streams.settings import Settings, read_settings
+from streams.settings import Part, Settings, read_settings
 
 if TYPE_CHECKING:
     from streams.runtime.supervisor import Supervisor
@@ -26,6 +29,7 @@ class RoleName(StrEnum):
 
     GENERATE = "generate"
     JUDGE = "judge"
+    RECONCILE = "reconcile"
     ALL = "all"
 
 
@@ -35,7 +39,9 @@ def add_to(app: typer.Typer) -> None:
 
 
 def worker(
-    role: Annotated[RoleName, typer.Option(help="Which hop of the road to work on.")] = RoleName.ALL,
+    role: Annotated[
+        RoleName, typer.Option(help="Which hop of the road to work on, or to drive again what was lost.")
+    ] = RoleName.ALL,
     workers: Annotated[int, typer.Option(min=1, help="Processes a role.")] = 1,
     unsupervised: Annotated[
         bool,
@@ -44,7 +50,7 @@ def worker(
         ),
     ] = False,
 ) -> None:
-    """Run workers: they generate what is asked for, and judge what was made.
+    """Run workers: they generate what is asked for, judge what was made, and drive again what was lost.
 
     They run until Ctrl-C or SIGTERM, wait for parts that are down, and are started again when they end. Their logs are
     in LIKENESS_DATA_DIR/logs.
@@ -54,7 +60,9 @@ def worker(
     if not unsupervised:
         asyncio.run(_supervise(settings, role, workers))
     elif role is RoleName.ALL:
-        raise typer.BadParameter("one process has one role: choose generate or judge, or leave --unsupervised out")
+        raise typer.BadParameter("one process has one role: choose one, or leave --unsupervised out")
+    elif role is RoleName.RECONCILE:
+        asyncio.run(_reconcile(settings))
     else:
         asyncio.run(_work(settings, role))
 
@@ -80,8 +88,32 @@ async def _work(settings: Settings, name: RoleName) -> None:
         await work(settings, services, role, patience)
 
 
-async def _addressed(settings: Settings) -> Settings:
-    """Return the settings with every address; wait for the embedded parts where they are not up yet.
+async def _reconcile(settings: Settings) -> None:
+    """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
+    from streams.adapters.database import Database
+    from streams.adapters.ledger import SqlLedger
+    from streams.runtime.patience import Patience
+    from streams.runtime.reconciler import Reconciler
+
+    async def run() -> None:
+        addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience()
+        database = Database(addressed.address("ledger"))
+        try:
+            await patience(database.open)
+            await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC)).run(patience)
+        finally:
+            await database.close()
+
+    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # under an outage it is a hundred lines a second
+    working = asyncio.create_task(run())
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, working.cancel)
+    with suppress(asyncio.CancelledError):
+        await working
+
+
+async def _addressed(settings: Settings, *parts: Part) -> Settings:
+    """Return the settings with the address of each of these parts, of all where none is named; wait for embedded parts.
 
     Looking costs nothing, so it is done often: with growing pauses, a demonstration waited for its worker.
     """
@@ -90,7 +122,7 @@ async def _addressed(settings: Settings) -> Settings:
     told = False
     while True:
         try:
-            return addressed(settings)
+            return addressed(settings, *parts)
         except BadInput as error:
             if not told:
                 log.warning("%s; waiting for it", error)
@@ -103,7 +135,7 @@ async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
-    roles = [RoleName.GENERATE, RoleName.JUDGE] if role is RoleName.ALL else [role]
+    roles = [one for one in RoleName if one is not RoleName.ALL] if role is RoleName.ALL else [role]
     await supervisor(settings, [one.value for one in roles], workers).run(stopping)
 
 

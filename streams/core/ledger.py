@@ -10,7 +10,7 @@ from streams.events import Body, ImageRef
 
 
 class State(StrEnum):
-    """Where a sample stands. It leaves ``IN_FLIGHT`` once."""
+    """Where a sample stands. It leaves ``IN_FLIGHT`` once; only a redrive brings it back, and only from ``DEAD``."""
 
     IN_FLIGHT = "in_flight"
     ACCEPTED = "accepted"

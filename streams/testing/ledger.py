@@ -37,3 +37,11 @@ class ForgetfulLedger:
 
     async def published(self, sample_ids: Sequence[str]) -> None:
         return None
+
+    async def in_flight(
+        self, older_than: datetime, limit: int, *, after: Registration | None = None
+    ) -> list[Registration]:
+        return []
+
+    async def delivers_to(self, cluster: str, *, newer_than: datetime) -> int:
+        return 0

@@ -10,7 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams import topics
-from streams.tools.audit_rows import read_rows
+from streams.tools.audit_rows import read_reopened, read_rows
 from streams.tools.audit_topics import Offsets, Topics
 from streams.tools.balance import Balance, Tally
 
@@ -26,7 +26,8 @@ async def audit(kafka: str, ledger_url: str, *, group: str = "likeness", timeout
 
     The order matters. What is committed must have a row, so commits are read before rows. What a row calls delivered
     must be on a topic, so the topics' ends are read after the rows. What is on a topic must have a row, if it was there
-    before the rows were read, so the ends are also read before them.
+    before the rows were read, so the ends are also read before them. What ends a sample again had its dead letter taken
+    back before, so redrives are read last.
 
     Args:
         kafka: Bootstrap servers.
@@ -46,7 +47,8 @@ async def audit(kafka: str, ledger_url: str, *, group: str = "likeness", timeout
         before_rows = await reader.ends(topic.name for topic in topics.ENDS)
         rows = await read_rows(ledger_url, timeout_seconds=timeout_seconds)
         until = await reader.ends(topic.name for topic in topics.ALL)
-        tally = Tally(rows, committed, now=datetime.now(UTC), before_rows=before_rows)
+        reopened = await read_reopened(ledger_url, timeout_seconds=timeout_seconds)
+        tally = Tally(rows, committed, now=datetime.now(UTC), before_rows=before_rows, reopened=reopened)
         async for record in reader.records(until):
             tally.see(record)
     return tally.balance()
@@ -80,6 +82,7 @@ def render(balance: Balance) -> Table:
     table.add_section()
     table.add_row("unread", str(balance.unread), "asked for, and not read by the worker yet")
     table.add_row("duplicates", str(balance.duplicates), "repeated records, the same to the byte")
+    table.add_row("superseded", str(balance.superseded), "dead letters that were sent back")
     table.add_row("expired", str(balance.expired), "older than their topic keeps records")
     for kind, offences in balance.offences.items():
         table.add_section()

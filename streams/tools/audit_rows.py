@@ -25,6 +25,21 @@ _EVERY_ROW = text(
     "SELECT sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at"
     " FROM sample"
 )
+_EVERY_REOPENED = text("SELECT sample_id, topic, key, value, headers, time FROM redrive WHERE reopened = 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Superseded:
+    """A dead letter that holds no longer, because its sample was put back in flight."""
+
+    topic: str
+    value: bytes
+    envelope: bytes
+    time_ms: int
+
+
+Reopened = dict[str, tuple[Superseded, ...]]
+"""Sample id to every dead letter that was taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +59,8 @@ class Row:
     envelope: bytes = b""
     time_ms: int = 0
     published: bool = False
+    superseded: tuple[Superseded, ...] = ()
+    """What was taken back before the row was read."""
 
 
 async def read_rows(url: str, *, timeout_seconds: float) -> dict[str, Row]:
@@ -53,21 +70,30 @@ async def read_rows(url: str, *, timeout_seconds: float) -> dict[str, Row]:
         BadInput: If the URL is none, or the database is no ledger.
         DependencyUnavailable: If the database does not answer in time.
     """
+    return await _answered(url, _rows, timeout_seconds)
+
+
+async def read_reopened(url: str, *, timeout_seconds: float) -> Reopened:
+    """Return every dead letter that was taken back until now; raises as ``read_rows`` does."""
+    return await _answered(url, _reopened, timeout_seconds)
+
+
+async def _answered(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:
     try:
         async with asyncio.timeout(timeout_seconds):
-            return await _in_own_thread(lambda: _read(url))
+            return await _in_own_thread(lambda: _read(url, work))
     except TimeoutError as error:
         detail = f"nothing came from {_shown(url)} for {timeout_seconds:g} s; check LIKENESS_LEDGER and the database"
         raise DependencyUnavailable("ledger", detail) from error
 
 
-def _read(url: str) -> dict[str, Row]:
+def _read(url: str, work: Callable[[Connection], T]) -> T:
     engine = _engine(url)
     try:
         if not inspect(engine).has_table("sample"):
             raise BadInput(f"{_shown(url)} has no table 'sample', so it is no ledger: check LIKENESS_LEDGER")
         with engine.connect() as connection:
-            return _rows(connection)
+            return work(connection)
     except SQLAlchemyError as error:
         detail = f"{_shown(url)}: {error}; check LIKENESS_LEDGER and the database"
         raise DependencyUnavailable("ledger", detail) from error
@@ -91,24 +117,41 @@ def _engine(url: str) -> Engine:
 
 
 def _rows(connection: Connection) -> dict[str, Row]:
+    # Before the rows: whatever is among these had reopened its row by the time that the rows are read.
+    reopened = _reopened(connection)
     result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(_EVERY_ROW)
-    return {held.sample_id: _row(held) for held in result}
+    return {held.sample_id: _row(held, reopened.get(held.sample_id, ())) for held in result}
 
 
-def _row(held: Any) -> Row:
+def _reopened(connection: Connection) -> Reopened:
+    if not inspect(connection).has_table("redrive"):
+        return {}  # nobody ever sent a dead letter back
+    reopened: Reopened = {}
+    for held in connection.execute(_EVERY_REOPENED):
+        one = Superseded(held.topic, digest(_bytes(held.value)), _envelope(held), held.time // 1000)
+        reopened[held.sample_id] = (*reopened.get(held.sample_id, ()), one)
+    return reopened
+
+
+def _row(held: Any, superseded: tuple[Superseded, ...]) -> Row:
     content = asked_content(bytes(held.payload))
     asked = (held.sample_id, held.state, content, held.identity, held.model, held.image_sha256)
     if held.topic is None:
-        return Row(*asked)
-    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(held.headers)]
+        return Row(*asked, superseded=superseded)
     return Row(
         *asked,
         topic=held.topic,
         value=digest(_bytes(held.value)),
-        envelope=envelope(_bytes(held.key), headers),
+        envelope=_envelope(held),
         time_ms=held.time // 1000,
         published=held.published_at is not None,
+        superseded=superseded,
     )
+
+
+def _envelope(held: Any) -> bytes:
+    headers = [(name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(held.headers)]
+    return envelope(_bytes(held.key), headers)
 
 
 def _bytes(value: bytes | memoryview | None) -> bytes | None:

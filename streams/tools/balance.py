@@ -5,13 +5,13 @@ Pure: rows of the ledger, records of the topics and committed offsets go in, a `
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from streams import topics
 from streams.tools.audit_records import Ask, End, Raw, ask, end
-from streams.tools.audit_rows import Row
+from streams.tools.audit_rows import Reopened, Row, Superseded
 
 #: So many offending samples are listed of each kind; all are counted.
 LISTED = 50
@@ -63,6 +63,8 @@ class Balance:
     """Records that repeat the same end of the same sample: allowed, a consumer skips them."""
     expired: int
     """Decided rows whose record is older than its topic keeps records."""
+    superseded: int = 0
+    """Dead letters whose samples were put back in flight: they end nothing any more."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Primary reason of flagged samples to their number, the most frequent first."""
     dead_reasons: Mapping[str, int] = field(default_factory=dict)
@@ -103,6 +105,7 @@ def balance(
     *,
     now: datetime,
     before_rows: Mapping[_Place, int] | None = None,
+    reopened: Reopened | None = None,
 ) -> Balance:
     """Weigh the ledger against the topics.
 
@@ -113,8 +116,9 @@ def balance(
         now: Decides which records are older than their topic keeps them.
         before_rows: (topic, partition) of the ends to the offset up to which records were there before the rows were
             read: a record behind it may be newer than the rows. None: all were there before.
+        reopened: Dead letters that were taken back, read after every record was there. None: those that the rows know.
     """
-    tally = Tally(rows, committed, now=now, before_rows=before_rows)
+    tally = Tally(rows, committed, now=now, before_rows=before_rows, reopened=reopened)
     for record in records:
         tally.see(record)
     return tally.balance()
@@ -130,9 +134,11 @@ class Tally:
         *,
         now: datetime,
         before_rows: Mapping[_Place, int] | None = None,
+        reopened: Reopened | None = None,
     ) -> None:
         """See ``balance``."""
         self._rows = rows
+        self._reopened = reopened or {}
         self._committed = committed
         self._now_ms = now.timestamp() * 1000
         self._before_rows = before_rows
@@ -160,7 +166,7 @@ class Tally:
         offences = {kind: self._listed(found) for kind, found in self._offences.items() if found}
         return Balance(
             requested=len(self._rows),
-            **{name: self._counts[name] for name in (*_TOPIC_OF, "in_flight", "expired", "duplicates")},
+            **{name: self._counts[name] for name in (*_TOPIC_OF, "in_flight", "expired", "duplicates", "superseded")},
             unread=len(self._unread),
             **{kind: len(found) for kind, found in self._offences.items()},
             reasons=dict(self._reasons.most_common()),
@@ -199,6 +205,9 @@ class Tally:
         if ended.sample_id is None:
             self._offend("phantom", raw.place, f"{raw.place} names no sample")
             return
+        if self._taken_back(raw, ended):
+            self._counts["superseded"] += 1
+            return
         known = self._ends.setdefault(ended.sample_id, set())
         this = (raw.topic, ended.value)
         if this in known:
@@ -212,7 +221,16 @@ class Tally:
             self._count_reason(raw.topic, ended.reason)
             self._envelopes[ended.sample_id] = ended.envelope
         known.add(this)
-        self._compare(raw, ended, self._rows.get(ended.sample_id))
+        row = self._rows.get(ended.sample_id)
+        self._compare(raw, ended, None if row is None else self._as_reopened(row))
+
+    def _taken_back(self, raw: Raw, ended: End) -> bool:
+        """Say whether a redrive holds exactly this dead letter. No other end can be taken back."""
+        sample_id, row = ended.sample_id or "", self._rows.get(ended.sample_id or "")
+        if raw.topic != topics.DEAD_LETTERS.name or row is None:
+            return False
+        this = Superseded(raw.topic, ended.value, ended.envelope, raw.time_ms)
+        return any(_same(this, one) for one in (*row.superseded, *self._reopened.get(sample_id, ())))
 
     def _count_reason(self, topic: str, reason: str | None) -> None:
         if topic == topics.DEAD_LETTERS.name:
@@ -239,8 +257,20 @@ class Tally:
 
     # -- what the ledger says ----------------------------------------------------------------------------------------
 
+    def _as_reopened(self, row: Row) -> Row:
+        """Return the row as it stands if its dead letter was taken back after the row was read: in flight."""
+        since = self._reopened.get(row.sample_id, ())
+        if row.state == "dead" and any(_same(_end_of(row), one) for one in since):
+            return replace(row, state="in_flight", topic=None)
+        return row
+
     def _place(self, row: Row) -> None:
         """Count the row where it stands. A row that is nowhere breaks the sum."""
+        if any(_same(_end_of(row), one) for one in row.superseded):
+            why = "the ledger says that its dead letter was taken back, and holds it all the same"
+            self._offend("conflicting", row.sample_id, why)
+            return
+        row = self._as_reopened(row)
         if row.topic is None:
             if row.state == "in_flight":
                 self._counts["in_flight"] += 1
@@ -261,6 +291,16 @@ class Tally:
         elif not found:
             why = f"decided as {row.state} and noted as delivered, there is no record of it on {row.topic}"
             self._offend("lost", row.sample_id, why)
+
+
+def _end_of(row: Row) -> Superseded:
+    return Superseded(row.topic or "", row.value, row.envelope, row.time_ms)
+
+
+def _same(one: Superseded, other: Superseded) -> bool:
+    """Compare to the byte; the time to a millisecond, for it is rounded on its way."""
+    close = abs(one.time_ms - other.time_ms) <= 1
+    return close and (one.topic, one.value, one.envelope) == (other.topic, other.value, other.envelope)
 
 
 def _agrees(asked: Ask, row: Row) -> bool:

@@ -17,7 +17,7 @@ from sqlalchemy import create_engine, text
 from streams.errors import BadInput, DependencyUnavailable
 from streams.tools.audit import audit, render
 from streams.tools.audit_records import Raw, asked_content, derived, digest, envelope
-from streams.tools.audit_rows import Row, read_rows
+from streams.tools.audit_rows import Row, Superseded, read_reopened, read_rows
 from streams.tools.audit_topics import Topics
 from streams.tools.balance import LISTED, balance
 
@@ -294,6 +294,74 @@ def test_the_table_names_the_offender_and_survives_markup_in_it():
     assert "does not add up" in shown
 
 
+# -- dead letters that were sent back ----------------------------------------------------------------------------------
+
+
+def taken_back(letter, **fields: Any):
+    held = {"value": digest(letter.value), "envelope": envelope(letter.key, letter.headers), "time_ms": letter.time_ms}
+    return Superseded(**({"topic": letter.topic} | held | fields))
+
+
+def test_a_dead_letter_that_was_taken_back_does_not_conflict_with_the_verdict_after_it():
+    letter, verdict = ended(S0, DEAD), ended(S0)
+    row = replace(row_of(verdict), superseded=(taken_back(letter),))
+    for records in ([letter, verdict], [verdict, letter]):
+        found = weigh([row], records)
+        assert (found.accepted, found.dead, found.superseded, found.dead_reasons) == (1, 0, 1, {})
+        assert found.sound
+
+
+def test_a_sample_that_died_again_of_the_same_is_dead_once():
+    first = ended(S0, DEAD)
+    second = replace(first, offset=1, time_ms=NOW_MS + 5000)
+    row = replace(row_of(second), superseded=(taken_back(first),))
+    found = weigh([row], [first, second])
+    assert (found.dead, found.superseded, found.duplicates, found.sound) == (1, 1, 0, True)
+
+
+def test_a_reopened_sample_without_a_new_end_is_in_flight():
+    letter = ended(S0, DEAD)
+    found = weigh([replace(waiting(S0), superseded=(taken_back(letter),))], [letter])
+    assert (found.in_flight, found.sound, found.settled) == (1, True, False)
+
+
+@pytest.mark.parametrize(
+    "other", [{"value": digest(b"other")}, {"envelope": digest(b"other")}, {"time_ms": NOW_MS + 2}, {"topic": ACCEPTED}]
+)
+def test_a_redrive_that_holds_another_dead_letter_takes_nothing_back(other):
+    letter, verdict = ended(S0, DEAD), ended(S0)
+    row = replace(row_of(verdict), superseded=(taken_back(letter, **other),))
+    only(weigh([row], [letter, verdict]), "conflicting", S0)
+
+
+@pytest.mark.parametrize("topic", [ACCEPTED, FLAGGED])
+def test_a_verdict_cannot_be_taken_back(topic):
+    first, second = ended(S0, topic, similarity=0.5), ended(S0, topic, offset=1, similarity=0.6)
+    row = replace(row_of(second), superseded=(taken_back(first),))
+    only(weigh([row], [first, second]), "conflicting", S0)
+
+
+def test_a_redrive_of_one_sample_takes_nothing_back_from_another():
+    letter, verdict = ended(S0, DEAD), ended(S0)
+    other = replace(waiting(S1), superseded=(taken_back(letter),))
+    only(weigh([row_of(verdict), other], [letter, verdict]), "conflicting", S0)
+
+
+def test_a_row_that_still_holds_the_end_that_it_took_back_conflicts():
+    letter = ended(S0, DEAD)
+    found = weigh([replace(row_of(letter), superseded=(taken_back(letter),))], [letter])
+    only(found, "conflicting", S0)
+    assert not found.balanced
+
+
+def test_a_row_that_was_reopened_after_it_was_read_accuses_nobody():
+    letter, verdict = ended(S0, DEAD), ended(S0, offset=3)
+    since = {S0: (taken_back(letter),)}
+    found = weigh([row_of(letter)], [letter, verdict], before_rows={(ACCEPTED, 0): 3, (DEAD, 0): 1}, reopened=since)
+    assert (found.in_flight, found.dead, found.sound) == (1, 0, True)
+    assert not weigh([row_of(letter)], [letter, verdict], before_rows={(ACCEPTED, 0): 3, (DEAD, 0): 1}).sound
+
+
 # -- reading the ledger ------------------------------------------------------------------------------------------------
 
 COLUMNS = "sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at"
@@ -315,6 +383,25 @@ async def test_rows_are_read_as_digests_of_what_was_to_be_published(tmp_path):
     rows = await read_rows(url, timeout_seconds=10)
     undecided = Row(S1, "in_flight", asked_content(asked.value), "anna", "gan", None)
     assert rows == {S0: row_of(record, asked=asked), S1: undecided}
+
+
+async def test_what_was_taken_back_is_read_of_samples_and_not_of_messages(tmp_path):
+    url, letter = f"sqlite:///{tmp_path / 'ledger.db'}", ended(S0, DEAD)
+    headers = json.dumps([[name, value.hex()] for name, value in letter.headers])
+    record = (DEAD, letter.key, letter.value, headers, NOW_MS * 1000 + 999)
+    engine = create_engine(url)
+    with engine.begin() as connection:
+        connection.execute(text(f"CREATE TABLE sample ({COLUMNS})"))
+        insert = "INSERT INTO sample (sample_id, state, payload) VALUES (?, 'in_flight', ?)"
+        connection.exec_driver_sql(insert, (S0, b"{}"))
+    assert await read_reopened(url, timeout_seconds=10) == {}
+    with engine.begin() as connection:
+        connection.execute(text("CREATE TABLE redrive (sample_id, reopened, topic, key, value, headers, time)"))
+        for sample_id, reopened in ((S0, 1), (S1, 0)):
+            connection.exec_driver_sql("INSERT INTO redrive VALUES (?,?,?,?,?,?,?)", (sample_id, reopened, *record))
+    engine.dispose()
+    assert await read_reopened(url, timeout_seconds=10) == {S0: (taken_back(letter),)}
+    assert (await read_rows(url, timeout_seconds=10))[S0].superseded == (taken_back(letter),)
 
 
 async def test_a_ledger_that_is_not_there_is_not_created(tmp_path):
