@@ -12,7 +12,8 @@ from rich.table import Table
 from streams import topics
 from streams.tools.audit_rows import read_reopened, read_rows
 from streams.tools.audit_topics import Offsets, Topics
-from streams.tools.balance import Balance, Tally
+from streams.tools.balance import Balance
+from streams.tools.tally import Tally
 
 #: Which of the worker's consumer groups reads which topics; each name stands behind the prefix of the groups.
 _READERS = {

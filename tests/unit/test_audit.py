@@ -19,7 +19,7 @@ from streams.tools.audit import audit, render
 from streams.tools.audit_records import Raw, asked_content, derived, digest, envelope
 from streams.tools.audit_rows import Row, Superseded, read_reopened, read_rows
 from streams.tools.audit_topics import Topics
-from streams.tools.balance import LISTED, balance
+from streams.tools.tally import LISTED, balance
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)
