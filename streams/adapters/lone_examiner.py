@@ -14,6 +14,7 @@ import signal
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Protocol
@@ -26,6 +27,9 @@ from streams.errors import BadInput, DependencyUnavailable, ExaminerDied, Unread
 
 #: How long the child may take to load its networks, in seconds; the weights may have to be fetched.
 START_SECONDS = 1800.0
+
+#: So many children are tried before it is said that none takes the images.
+_HANDINGS = 3
 
 #: How long the child may take over one list of images, in seconds.
 EXAMINE_SECONDS = 60.0
@@ -119,9 +123,8 @@ class LoneExaminer:
 
     def _ask(self, encoded: list[bytes]) -> list[Examined] | str:
         """Return what the child says of the images, or how it ended over them."""
-        process, pipe = self._living()
+        process, pipe = self._taken(encoded)
         try:
-            pipe.send(encoded)
             if pipe.poll(self._examine_seconds):
                 examined: list[Examined] = pipe.recv()
                 return examined
@@ -131,6 +134,18 @@ class LoneExaminer:
             what = f"ended with {_ending(process.exitcode)}"
         self._end()
         return what
+
+    def _taken(self, encoded: list[bytes]) -> tuple[BaseProcess, Connection]:
+        """Hand the images to a child that says that it has them. One that dies before did not die of them."""
+        for _ in range(_HANDINGS):
+            process, pipe = self._living()
+            with suppress(EOFError, OSError):
+                pipe.send(encoded)
+                if pipe.poll(self._examine_seconds):
+                    pipe.recv()
+                    return process, pipe
+            self._end()
+        raise self._unavailable(f"{_HANDINGS} child processes ended before they took the images")
 
     def _unavailable(self, detail: str) -> DependencyUnavailable:
         return DependencyUnavailable("examiner", detail)
@@ -179,7 +194,7 @@ class LoneExaminer:
 
 
 def _serve(load: Callable[[], Engine], pipe: Connection) -> None:
-    """Run in the child: load, say None or why not, then answer list after list until the parent is gone."""
+    """Run in the child: load, say None or why not; take list after list, say None, answer; until the parent is gone."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for the parent, which ends the child
     threading.Thread(target=_end_with_parent, daemon=True).start()
     try:
@@ -194,6 +209,7 @@ def _serve(load: Callable[[], Engine], pipe: Connection) -> None:
             encoded = pipe.recv()
         except EOFError:
             return
+        pipe.send(None)  # it has them: from here on they may be to blame
         pipe.send(engine.examine(encoded))
 
 
