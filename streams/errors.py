@@ -14,6 +14,9 @@ LikenessError
 └── Unready                   this process must not run as it is installed or set up
 """
 
+#: Exit status of a process that must not run as it is set up, or was given something wrong: again changes nothing.
+SETUP_STATUS = 2
+
 
 class LikenessError(Exception):
     """The root of everything that Likeness raises on purpose."""

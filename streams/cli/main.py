@@ -13,10 +13,8 @@ import typer
 
 from streams.cli import audit, demo, dlq, gallery, judge, parts, requests, schema, watch, work
 from streams.cli.output import console
-from streams.errors import BadInput, LikenessError, Unready, WeightsUnusable
+from streams.errors import SETUP_STATUS, BadInput, LikenessError, Unready, WeightsUnusable
 
-#: Exit status when something that was given, or the set-up, is wrong: trying again changes nothing.
-WRONG_STATUS = 2
 #: Exit status of everything else that fails.
 FAILED_STATUS = 1
 
@@ -65,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except LikenessError as error:
         console.print("likeness:", style="bold red", end=" ")
         console.print(str(error), highlight=False, markup=False, soft_wrap=True)
-        sys.exit(WRONG_STATUS if isinstance(error, BadInput | Unready | WeightsUnusable) else FAILED_STATUS)
+        sys.exit(SETUP_STATUS if isinstance(error, BadInput | Unready | WeightsUnusable) else FAILED_STATUS)
 
 
 if __name__ == "__main__":

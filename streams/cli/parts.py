@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from streams.cli.output import Json, console, emit, page, say
-from streams.errors import BadInput, LikenessError, PartFailed
+from streams.errors import SETUP_STATUS, BadInput, LikenessError, PartFailed
 from streams.settings import PARTS, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 #: Seconds that ``up --detach`` waits for the parts, downloads included.
 DETACH_SECONDS = 900.0
-#: Exit status of ``up`` where something that was given is wrong; ``main`` gives it.
-_WRONG_STATUS = 2
 
 
 def add_to(app: typer.Typer) -> None:
@@ -96,7 +94,7 @@ def _failure(status: int, log: str) -> LikenessError:
     """Return the error that ended ``up`` in the background, without the progress before it."""
     _, found, message = log.rpartition("likeness: ")
     text = (message if found else log[-2000:]).strip()
-    return BadInput(text) if status == _WRONG_STATUS else PartFailed(text)
+    return BadInput(text) if status == SETUP_STATUS else PartFailed(text)
 
 
 def _show(running: "Running", as_json: bool) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import signal
+import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -151,7 +152,12 @@ def supervisor(settings: Settings, roles: list[str], workers: int) -> "Superviso
     log_dir = settings.data_dir / "logs"
     with folder.writable(log_dir):
         log_dir.mkdir(parents=True, exist_ok=True)
-    return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=log_dir)
+    return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=log_dir, command=worker_command)
+
+
+def worker_command(role: str) -> list[str]:
+    """Return the command of one worker process, without a supervisor of its own."""
+    return [sys.executable, "-m", "streams.cli.main", "worker", "--role", role, "--unsupervised"]
 
 
 def worker_env(settings: Settings) -> dict[str, str]:

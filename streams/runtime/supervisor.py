@@ -2,12 +2,11 @@
 
 import asyncio
 import logging
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streams.errors import Unready
+from streams.errors import SETUP_STATUS, Unready
 from streams.processes.child import Child
 
 log = logging.getLogger(__name__)
@@ -16,8 +15,6 @@ log = logging.getLogger(__name__)
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
 #: A worker that lived for so many seconds was well: its next restart is the first again.
 HEALTHY_SECONDS = 60.0
-#: Exit status of a process that must not run as it is set up: starting it again changes nothing.
-SETUP_STATUS = 2
 #: Seconds between looks at the children.
 _LOOK_SECONDS = 0.1
 
@@ -50,7 +47,7 @@ class Supervisor:
         workers: int,
         env: Mapping[str, str],
         log_dir: Path,
-        command: Callable[[str], Sequence[str]] | None = None,
+        command: Callable[[str], Sequence[str]],
     ) -> None:
         """Prepare ``workers`` slots for each role.
 
@@ -59,10 +56,10 @@ class Supervisor:
             workers: Processes a role.
             env: The whole environment of every worker.
             log_dir: Where each worker's log goes.
-            command: From a role to the command that works on it; this very program where None.
+            command: From a role to the command that works on it.
         """
         self.slots = [Slot(role, number) for role in roles for number in range(1, workers + 1)]
-        self._env, self._log_dir, self._command = env, log_dir, command or _own_command
+        self._env, self._log_dir, self._command = env, log_dir, command
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Supervise until ``stopping`` is set.
@@ -98,7 +95,3 @@ class Supervisor:
         slot.child, slot.start_at = None, now + slot.pause
         slot.restarts += 1
         slot.pause = min(LONGEST_PAUSE, 2 * slot.pause)
-
-
-def _own_command(role: str) -> Sequence[str]:
-    return [sys.executable, "-m", "streams.cli.main", "worker", "--role", role, "--unsupervised"]

@@ -25,7 +25,7 @@ from sqlalchemy.engine import make_url
 from streams import topics
 from streams.adapters.faces import TorchExaminer
 from streams.cli.wiring import examining_services, fetch_weights, open_services
-from streams.cli.work import worker_env
+from streams.cli.work import worker_command, worker_env
 from streams.client import Publisher
 from streams.embedded import parts
 from streams.embedded.state import Running
@@ -96,7 +96,9 @@ class Road:
 
     # -- workers ------------------------------------------------------------------------------------------------------
 
-    def supervisor(self, *roles: str, command: Callable[[str], Sequence[str]] | None = None, **env: str) -> Supervisor:
+    def supervisor(
+        self, *roles: str, command: Callable[[str], Sequence[str]] = worker_command, **env: str
+    ) -> Supervisor:
         """Return a supervisor of one worker a role, with these variables over the road's own settings."""
         logs = self.settings.data_dir / "logs" / f"workers-{len(self.supervised) + 1}"
         return Supervisor(roles, workers=1, env={**worker_env(self.settings), **env}, log_dir=logs, command=command)
