@@ -19,7 +19,7 @@ from streams.testing.services import services as on_stand_ins
 pytest.register_assert_rewrite("tests.promises")
 
 # No deadline: a slow machine is not a fault. No example database: a checkout stays clean.
-settings.register_profile("likeness", max_examples=50, deadline=None, database=None)
+settings.register_profile("likeness", max_examples=25, deadline=None, database=None)
 settings.load_profile("likeness")
 
 
