@@ -118,7 +118,7 @@ class Ledger(Protocol):
     async def attempt(self, sample_ids: Sequence[str]) -> dict[str, int]:
         """Count one more attempt for each row; return the counts."""
 
-    async def release(self, sample_ids: Sequence[str]) -> None:
+    async def take_back_attempt(self, sample_ids: Sequence[str]) -> None:
         """Take back one attempt of each row: it ended in order, without an outcome and through no fault of theirs."""
 
     async def child_death(self, sample_id: str) -> int:

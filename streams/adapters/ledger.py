@@ -95,7 +95,7 @@ class SqlLedger:
 
         return await self._database.transact(work)
 
-    async def release(self, sample_ids: Sequence[str]) -> None:
+    async def take_back_attempt(self, sample_ids: Sequence[str]) -> None:
         """See ``ports.Ledger``."""
         statement = update(samples).where(_id.in_(sample_ids), samples.c.attempts > 0)
         statement = statement.values(attempts=samples.c.attempts - 1)

@@ -61,7 +61,7 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
         judged, buried_here, embeddings = await _look(open_, attempts, services)
     except DependencyUnavailable:
         # An outage says nothing about a sample: only attempts that ended with the process count.
-        await services.ledger.release(list(open_))
+        await services.ledger.take_back_attempt(list(open_))
         raise
     burials = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
     buried = await bury(burials, "judge", services)

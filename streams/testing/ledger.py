@@ -17,7 +17,7 @@ class ForgetfulLedger:
     async def attempt(self, sample_ids: Sequence[str]) -> dict[str, int]:
         return dict.fromkeys(sample_ids, 1)
 
-    async def release(self, sample_ids: Sequence[str]) -> None:
+    async def take_back_attempt(self, sample_ids: Sequence[str]) -> None:
         return
 
     async def child_death(self, sample_id: str) -> int:

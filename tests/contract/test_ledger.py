@@ -187,8 +187,8 @@ async def test_an_attempt_that_ended_in_order_is_taken_back(ledger: SqlLedger):
     await ledger.register([[row("s-0")], [row("s-1")]])
     await ledger.attempt(["s-0", "s-1"])
 
-    await ledger.release(["s-0"])
-    await ledger.release(["s-0"])
+    await ledger.take_back_attempt(["s-0"])
+    await ledger.take_back_attempt(["s-0"])
 
     assert await ledger.attempt(["s-0", "s-1"]) == {"s-0": 1, "s-1": 2}
 
