@@ -12,3 +12,8 @@ def engine_runs() -> bool:
     except (OSError, subprocess.TimeoutExpired):
         return False
     return asked.returncode == 0
+
+
+def servers() -> str:
+    """Say where tests take their servers from."""
+    return "containers (a Docker engine runs)" if engine_runs() else "child processes (no Docker engine runs)"

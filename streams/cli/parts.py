@@ -32,6 +32,10 @@ def add_to(app: typer.Typer) -> None:
 def up(
     fresh: Annotated[bool, typer.Option("--fresh", help="Delete the embedded parts' data first.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Leave the parts running in the background.")] = False,
+    kafka_nodes: Annotated[
+        int,
+        typer.Option("--kafka-nodes", metavar="1|3", help="Three keep every record three times: one may die."),
+    ] = 1,
     as_json: Json = False,
 ) -> None:
     """Start Kafka, Triton, Milvus and the ledger on this machine.
@@ -41,29 +45,29 @@ def up(
     """
     settings = read_settings()
     if detach:
-        _show(_detach(settings, fresh), as_json)
+        _show(_detach(settings, fresh, kafka_nodes), as_json)
     else:
-        _stay(settings, fresh, as_json)
+        _stay(settings, fresh, kafka_nodes, as_json)
 
 
-def _stay(settings: Settings, fresh: bool, as_json: bool) -> None:
+def _stay(settings: Settings, fresh: bool, kafka_nodes: int, as_json: bool) -> None:
     from streams.cli.interruption import Interrupted, interruptible
 
     try:
-        asyncio.run(interruptible(_up(settings, fresh, as_json)))
+        asyncio.run(interruptible(_up(settings, fresh, kafka_nodes, as_json)))
     except Interrupted:  # the way in which it is meant to end
         console.print("the parts have ended; their data is kept")
 
 
-async def _up(settings: Settings, fresh: bool, as_json: bool) -> None:
+async def _up(settings: Settings, fresh: bool, kafka_nodes: int, as_json: bool) -> None:
     from streams.cli.progress import running_parts
 
-    async with running_parts(settings, fresh=fresh) as started:
+    async with running_parts(settings, fresh=fresh, kafka_nodes=kafka_nodes) as started:
         _show(started.running, as_json)
         await started.watch()
 
 
-def _detach(settings: Settings, fresh: bool) -> "Running":
+def _detach(settings: Settings, fresh: bool, kafka_nodes: int) -> "Running":
     """Start the parts in a process of their own and wait until they are ready."""
     from streams.embedded import folder, state
 
@@ -71,7 +75,8 @@ def _detach(settings: Settings, fresh: bool) -> "Running":
         raise refusal
     folder.claim(settings.data_dir)
     log_path = settings.data_dir / "up.log"
-    command = [sys.executable, "-m", "streams.cli.main", "up", *(["--fresh"] if fresh else [])]
+    command = [sys.executable, "-m", "streams.cli.main", "up", f"--kafka-nodes={kafka_nodes}"]
+    command += ["--fresh"] if fresh else []
     with folder.writable(settings.data_dir), log_path.open("wb") as log:
         process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
     running = None
@@ -119,7 +124,7 @@ def down(as_json: Json = False) -> None:
 
 def create_topics(as_json: Json = False) -> None:
     """Create the topics that are missing on a Kafka of your own; the embedded one has them already."""
-    from streams.cli.wiring import addressed, answering
+    from streams.cli.addresses import addressed, answering
     from streams.embedded import kafka_topics
 
     settings = addressed(read_settings(), "kafka")

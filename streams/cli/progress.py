@@ -10,18 +10,21 @@ from rich.table import Table
 from streams.cli.output import console
 from streams.cli.wiring import fetch_weights
 from streams.embedded import parts
-from streams.embedded.parts import Parts, Progress
+from streams.embedded.parts import Parts
+from streams.embedded.starting import Progress
 from streams.settings import Settings
 
 _MARKS = {"downloading": "[cyan]⭳[/]", "starting": "[yellow]…[/]", "ready": "[green]✓[/]"}
 
 
 @asynccontextmanager
-async def running_parts(settings: Settings, *, fresh: bool) -> AsyncIterator[Parts]:
+async def running_parts(settings: Settings, *, fresh: bool, kafka_nodes: int = 1) -> AsyncIterator[Parts]:
     """Start the parts, show how far they are until all are ready, and end them on leaving."""
     async with AsyncExitStack() as stack:
         with PartsDisplay() as display:
-            context = parts.start(settings, fresh=fresh, report=display.tell, weights=fetch_weights)
+            context = parts.start(
+                settings, fresh=fresh, report=display.tell, weights=fetch_weights, kafka_nodes=kafka_nodes
+            )
             started = await stack.enter_async_context(context)
         yield started
 

@@ -5,23 +5,30 @@ import os
 import subprocess
 import threading
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
-from streams.errors import PartFailed, Unready
+from streams.errors import BadInput, PartFailed, Unready
 from streams.processes.child import Child
 
-#: A small heap and a short way to the first answer matter more here than the last bit of throughput.
-_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Xmx512m", "-Djava.awt.headless=true")
+#: How many nodes there may be, and the heap of each, in MB: three share a machine that one has for itself.
+_HEAP_MB = {1: 512, 3: 256}
+
+#: A short way to the first answer matters more here than the last bit of throughput.
+_JVM = ("-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Djava.awt.headless=true")
 _LOGGING = ("-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-Dorg.slf4j.simpleLogger.showDateTime=true")
 
 #: Committed offsets must outlive the longest retention of a topic.
 _OFFSETS_RETENTION_MINUTES = 31 * 24 * 60
 
 _FORMAT_SECONDS = 60.0
+
+#: Nodes that are formatted at the same time must agree on one id.
+_cluster_id_lock = threading.Lock()
 
 REMEDY = "free memory or disk space, or set LIKENESS_KAFKA to a broker that runs"
 
@@ -34,6 +41,7 @@ class Node:
     data: Path
     port: int
     controller_port: int
+    heap_mb: int = _HEAP_MB[1]
 
     @property
     def address(self) -> str:
@@ -41,17 +49,35 @@ class Node:
         return f"{HOST}:{self.port}"
 
 
+def check_count(nodes: int) -> None:
+    """Raise BadInput unless there may be so many nodes."""
+    if nodes not in _HEAP_MB:
+        raise BadInput(f"expected {' or '.join(map(str, _HEAP_MB))} Kafka nodes, got {nodes}")
+
+
 def plan(data_dir: Path, nodes: int = 1) -> list[Node]:
-    """Choose ports for the nodes; their data stays where it is from start to start, their ports do not."""
+    """Choose ports for the nodes; their data stays where it is from start to start, their ports do not.
+
+    Raises:
+        BadInput: There may not be so many, or the folder holds the data of another number of nodes.
+    """
+    check_count(nodes)
+    home = data_dir / "kafka"
+    there = len(list(home.glob("node-*.properties"))) if any(home.glob("node-*/meta.properties")) else 0
+    if there not in (0, nodes):
+        raise BadInput(
+            f"{data_dir} holds the data of {_counted(there)}, asked for was {_counted(nodes)}: start with"
+            f" --kafka-nodes {there}, delete the data with --fresh, or choose another folder by LIKENESS_DATA_DIR"
+        )
     ports = free_ports(2 * nodes)
-    return [Node(i + 1, data_dir / "kafka" / f"node-{i + 1}", ports[2 * i], ports[2 * i + 1]) for i in range(nodes)]
+    return [Node(i + 1, home / f"node-{i + 1}", ports[2 * i], ports[2 * i + 1], _HEAP_MB[nodes]) for i in range(nodes)]
 
 
-def properties(node: Node, nodes: Sequence[Node]) -> str:
-    """Return the node's ``server.properties``."""
+def properties(node: Node, nodes: Sequence[Node], others: Mapping[str, str] = MappingProxyType({})) -> str:
+    """Return the node's ``server.properties``: ours, and then the others, which override them."""
     replicas = min(3, len(nodes))
     in_sync = max(1, replicas - 1)
-    settings = {
+    settings: dict[str, object] = {
         "process.roles": "broker,controller",
         "node.id": node.id,
         "controller.quorum.voters": ",".join(f"{n.id}@{HOST}:{n.controller_port}" for n in nodes),
@@ -72,12 +98,15 @@ def properties(node: Node, nodes: Sequence[Node]) -> str:
         "transaction.state.log.replication.factor": replicas,
         "transaction.state.log.min.isr": in_sync,
         "transaction.state.log.num.partitions": 4,
+        # A node that was killed may come back only when its old session has ended; the default is 9 s.
+        "broker.session.timeout.ms": 6_000,
+        "broker.heartbeat.interval.ms": 1_500,
         # A lone worker gets its partitions at once.
         "group.initial.rebalance.delay.ms": 0,
         # The default is 128 MB, a quarter of the heap, for compacted topics that hardly hold anything here.
         "log.cleaner.dedupe.buffer.size": 16 * 1024 * 1024,
     }
-    return "".join(f"{key}={value}\n" for key, value in settings.items())
+    return "".join(f"{key}={value}\n" for key, value in {**settings, **others}.items())
 
 
 def java() -> Path:
@@ -89,30 +118,42 @@ def java() -> Path:
     return Path(JAVA)
 
 
-def prepare(nodes: Sequence[Node], jars: Sequence[Path], cancelled: threading.Event) -> None:
-    """Write each node's configuration, and format its folder where that was never done; blocks."""
-    home = nodes[0].data.parent
+def prepare(
+    node: Node,
+    nodes: Sequence[Node],
+    jars: Sequence[Path],
+    cancelled: threading.Event,
+    others: Mapping[str, str] = MappingProxyType({}),
+) -> None:
+    """Write a node's configuration, and format its folder where that was never done; blocks.
+
+    Args:
+        node: One of the nodes.
+        nodes: All of the cluster.
+        jars: The broker.
+        cancelled: Whether it is no longer wanted.
+        others: Properties over ours.
+    """
+    home = node.data.parent
     with folder.writable(home):
         home.mkdir(parents=True, exist_ok=True)
-        cluster = _cluster_id(home / "cluster.id")
-        for node in nodes:
-            _config(node).write_text(properties(node, nodes))
-    for node in nodes:
-        if cancelled.is_set():
-            return
-        if not (node.data / "meta.properties").exists():
-            _run_format(node, cluster, jars)
+        with _cluster_id_lock:
+            cluster = _cluster_id(home / "cluster.id")
+        _config(node).write_text(properties(node, nodes, others))
+    if not cancelled.is_set() and not (node.data / "meta.properties").exists():
+        _run_format(node, cluster, jars)
 
 
 def start(node: Node, jars: Sequence[Path], log_path: Path, hold: Sequence[int] = ()) -> Child:
     """Start one node."""
-    command = _java(jars, "kafka.Kafka", str(_config(node)))
+    command = _java(jars, node.heap_mb, "kafka.Kafka", str(_config(node)))
     return Child.start(_name(node), command, os.environ, log_path, grace=20.0, hold=hold)
 
 
 def _run_format(node: Node, cluster: str, jars: Sequence[Path]) -> None:
     command = _java(
         jars,
+        node.heap_mb,
         "kafka.tools.StorageTool",
         "format",
         f"--cluster-id={cluster}",
@@ -129,9 +170,9 @@ def _run_format(node: Node, cluster: str, jars: Sequence[Path]) -> None:
         raise PartFailed(f"{_name(node)} could not format {node.data}; {REMEDY}. It said:\n{said}")
 
 
-def _java(jars: Sequence[Path], *program: str) -> list[str]:
+def _java(jars: Sequence[Path], heap_mb: int, *program: str) -> list[str]:
     classpath = os.pathsep.join(map(str, jars))
-    return [str(java()), *_JVM, *_LOGGING, "-cp", classpath, *program]
+    return [str(java()), f"-Xmx{heap_mb}m", *_JVM, *_LOGGING, "-cp", classpath, *program]
 
 
 def _cluster_id(path: Path) -> str:
@@ -149,3 +190,7 @@ def _config(node: Node) -> Path:
 
 def _name(node: Node) -> str:
     return f"Kafka (node {node.id})"
+
+
+def _counted(nodes: int) -> str:
+    return f"{nodes} Kafka node{'s' if nodes > 1 else ''}"

@@ -30,11 +30,19 @@ async def answers(bootstrap: str, timeout_seconds: float = 10.0) -> None:
     await _asked(bootstrap, timeout_seconds)
 
 
-async def create(bootstrap: str, topics: Sequence[Topic] = ALL, *, timeout_seconds: float = 30.0) -> list[str]:
-    """Create those of the topics that are missing, and wait until each partition has a leader.
+async def create(
+    bootstrap: str, topics: Sequence[Topic] = ALL, *, brokers: int = 1, timeout_seconds: float = 30.0
+) -> list[str]:
+    """Create those of the topics that are missing, and wait until each partition can be written to.
 
     Each partition is kept by as many brokers as there are, three at most. Where it is kept by three, two must have a
     record before it counts as published.
+
+    Args:
+        bootstrap: Any of the brokers.
+        topics: All that should be there.
+        brokers: How many there are: a cluster that has just started knows of fewer, and topics would be kept by these.
+        timeout_seconds: How long to wait for an answer, and how long for the topics.
 
     Returns:
         The names of those that were created.
@@ -51,33 +59,42 @@ async def create(bootstrap: str, topics: Sequence[Topic] = ALL, *, timeout_secon
                 " a sample would leave its partition; delete the topic, or start with --fresh"
             )
     absent = [topic for topic in topics if topic.name not in found]
-    await _create(bootstrap, absent, [topic.name for topic in topics], timeout_seconds)
-    return [topic.name for topic in absent]
-
-
-async def _create(bootstrap: str, absent: Sequence[Topic], names: list[str], timeout_seconds: float) -> None:
-    """Create the absent topics, and wait until all the named ones have leaders: so soon after a start, none may."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     try:
         async with asyncio.timeout(timeout_seconds):
             await admin.start()
             if absent:
-                brokers = len((await admin.describe_cluster())["brokers"])
-                new = [_new(topic, min(MOST_REPLICAS, brokers)) for topic in absent]
+                known = await _known_brokers(admin, brokers)
+                new = [_new(topic, min(MOST_REPLICAS, known)) for topic in absent]
                 response = await admin.create_topics(new, timeout_ms=int(timeout_seconds * 1000))
                 _check(response.topic_errors)
-            while True:
-                if _led(await admin.describe_topics(names)):
-                    return
-                await asyncio.sleep(_PAUSE)
+            await _until_writable(admin, [topic.name for topic in topics])
     except (KafkaError, OSError) as error:
         raise DependencyUnavailable("kafka", f"creating topics at {bootstrap}: {error!r}") from error
     finally:
         await admin.close()
+    return [topic.name for topic in absent]
+
+
+async def _known_brokers(admin: AIOKafkaAdminClient, expected: int) -> int:
+    """Return how many brokers there are, once as many are known as expected."""
+    while True:
+        known = len((await admin.describe_cluster())["brokers"])
+        if known >= expected:
+            return known
+        await asyncio.sleep(_PAUSE)
+
+
+async def _until_writable(admin: AIOKafkaAdminClient, names: list[str]) -> None:
+    """So soon after a start, a partition may have no leader, or only one replica that is up to date."""
+    while True:
+        if _writable(await admin.describe_topics(names)):
+            return
+        await asyncio.sleep(_PAUSE)
 
 
 def _new(topic: Topic, replicas: int) -> NewTopic:
-    configs = {"retention.ms": str(topic.retention_ms), "min.insync.replicas": str(max(1, replicas - 1))}
+    configs = {"retention.ms": str(topic.retention_ms), "min.insync.replicas": str(_in_sync(replicas))}
     return NewTopic(topic.name, topic.partitions, replicas, topic_configs=configs)
 
 
@@ -101,10 +118,18 @@ async def _asked(bootstrap: str, timeout_seconds: float) -> dict[str, int]:
         await admin.close()
 
 
-def _led(described: Sequence[dict[str, object]]) -> bool:
+def _writable(described: Sequence[dict[str, Any]]) -> bool:
+    """Whether each partition has a leader, and as many replicas that are up to date as one of our topics asks for."""
     return all(
         topic["error_code"] == 0
-        and isinstance(topic["partitions"], list)
-        and all(partition["leader"] >= 0 for partition in topic["partitions"])
+        and all(
+            partition["leader"] >= 0
+            and len(partition["isr"]) >= _in_sync(min(MOST_REPLICAS, len(partition["replicas"])))
+            for partition in topic["partitions"]
+        )
         for topic in described
     )
+
+
+def _in_sync(replicas: int) -> int:
+    return max(1, replicas - 1)

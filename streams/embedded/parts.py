@@ -1,31 +1,31 @@
-"""Start all embedded parts together, watch them, and end them together."""
+"""Start all embedded parts together, watch them, start one again, and end them together."""
 
 import asyncio
 import importlib.metadata
+import logging
 import os
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn
+from typing import NoReturn
 
-import psutil
-
-from streams.embedded import folder, kafka, kafka_jars, kafka_topics, milvus, state, triton
-from streams.embedded.loopback import until_it_answers
+from streams.embedded import folder, kafka, kafka_jars, state
+from streams.embedded.server import AGAIN, Server
+from streams.embedded.starting import NodeProperties, Report, Starter, Weights
 from streams.embedded.state import Running
-from streams.processes.child import Child
+from streams.errors import BadInput, PartFailed
 from streams.settings import Settings
 from streams.shipped import shipped
 
-#: How long a part may take to answer, in seconds; a slow machine that loads a model for the first time needs most.
-READY_SECONDS = 180.0
+log = logging.getLogger(__name__)
 
-#: How long a part that somebody else runs may take to answer, in seconds.
-OTHERS_SECONDS = 15.0
+#: Seconds: the pause before a node that died is started again, and the longest one.
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+#: A node that lived for so many seconds was well: its next pause is the first again.
+HEALTHY_SECONDS = 60.0
 
 #: How long a new owner waits for the processes of one that was killed, in seconds.
 _FORMER_SECONDS = 40.0
@@ -33,26 +33,18 @@ _FORMER_SECONDS = 40.0
 #: Seconds between two looks at whether each part still runs.
 _WATCH_SECONDS = 0.5
 
-_AGAIN = "start again; the data is kept"
-
-Phase = Literal["downloading", "starting", "ready"]
-
 
 @dataclass(frozen=True)
-class Progress:
-    """How far one part is."""
+class Comeback:
+    """How a node came back last."""
 
-    part: str
-    phase: Phase
-    detail: str
-    seconds: float
-    """Since the start of all parts."""
+    at: float = float("-inf")
+    pause: float = 0.0
 
-
-Report = Callable[[Progress], None]
-
-Weights = Callable[[Path, Callable[[str], None]], None]
-"""Fetches weights into a cache folder, and reports line by line."""
+    def next(self, now: float) -> "Comeback":
+        """Return how it comes back when it dies now: the sooner that is, the later."""
+        healthy = now - self.at > HEALTHY_SECONDS + self.pause
+        return Comeback(now, FIRST_PAUSE if healthy else min(LONGEST_PAUSE, 2 * self.pause))
 
 
 @dataclass
@@ -60,21 +52,71 @@ class Parts:
     """The parts that run, and the processes of those that are embedded."""
 
     running: Running
-    _children: dict[str, Child]
-    _stubs: list[psutil.Process] = field(default_factory=list)
-    """Where Triton runs its models: without one of them it answers on, with an error to every request."""
+    """Where they answer, and in which processes they run now."""
+    _data_dir: Path
+    _servers: Mapping[str, Server]
+    _comebacks: dict[str, Comeback] = field(default_factory=dict)
+    """Of nodes that died."""
+
+    async def start_again(self, part: str) -> None:
+        """End what is left of a part and start it again, with the same command, ports and data; wait for its answer.
+
+        Nodes of a cluster that has lost its majority answer only once a majority runs: start these at the same time.
+
+        Args:
+            part: A key of ``running.children``: ``triton``, ``milvus``, ``kafka``; ``kafka-1`` … of three nodes.
+
+        Raises:
+            BadInput: No such part is run here.
+            PartFailed: It does not start.
+        """
+        if part not in self._servers:
+            raise BadInput(f"expected a part that is run here, one of {', '.join(self._servers)}; got {part!r}")
+        try:
+            await self._servers[part].start()
+        finally:
+            self._note_children()
 
     async def watch(self) -> NoReturn:
-        """Wait until a part dies. Raises PartFailed then, and returns never."""
-        while True:
-            lost = not all(map(_lives, self._stubs))
-            await asyncio.sleep(_WATCH_SECONDS)  # a server that has just ended took them along
-            for child in self._children.values():
-                status = child.poll()
-                if status is not None:
-                    raise child.failure(f"ended with status {status}", _AGAIN)
-            if lost:
-                raise self._children["triton"].failure("has lost the process of a model", _AGAIN)
+        """Bring back nodes of a cluster that die. Raises PartFailed when any other part does, and returns never."""
+        tasks: dict[str, asyncio.Task[None]] = {}
+        try:
+            while True:
+                maimed = [server for server in self._servers.values() if server.has_lost_a_model]
+                await asyncio.sleep(_WATCH_SECONDS)  # a server that has just ended took its models along
+                for name, server in self._servers.items():
+                    if name in tasks and tasks[name].done():
+                        tasks.pop(name).result()
+                    if not server.has_ended or name in tasks:
+                        continue
+                    if not server.others_go_on:
+                        raise server.failure()
+                    tasks[name] = asyncio.create_task(self._bring_back(server))
+                for server in maimed:
+                    if server.has_lost_a_model:
+                        raise server.child.failure("has lost the process of a model", AGAIN)
+        finally:
+            for task in tasks.values():
+                task.cancel()
+            await asyncio.gather(*tasks.values(), return_exceptions=True)
+
+    async def _bring_back(self, server: Server) -> None:
+        """Start a node again after a pause; should it end once more, ``watch`` sees to that too."""
+        back = self._comebacks.get(server.name, Comeback()).next(time.monotonic())
+        self._comebacks[server.name] = back
+        status = server.child.poll()
+        log.warning("%s ended with status %s; it is started again in %.0f s", server.child.name, status, back.pause)
+        await asyncio.sleep(back.pause)
+        try:
+            await server.start_if_ended()
+        except PartFailed as error:
+            log.warning("%s", error)
+        finally:
+            self._note_children()
+
+    def _note_children(self) -> None:
+        self.running = replace(self.running, children=_children(self._servers))
+        state.write(self._data_dir, self.running)
 
 
 @asynccontextmanager
@@ -85,6 +127,8 @@ async def start(
     report: Report = lambda progress: None,
     models: Path | None = None,
     weights: Weights = lambda cache_dir, report: None,
+    kafka_nodes: int = 1,
+    kafka_properties: Mapping[str, str] | NodeProperties = lambda node: {},
 ) -> AsyncIterator[Parts]:
     """Start every part that the settings give no address for, in parallel; end them all on leaving.
 
@@ -96,13 +140,25 @@ async def start(
         report: Told of every step, from more than one thread.
         models: Triton's model repository; the shipped one where None.
         weights: Puts what the models need into the cache folder; runs before Triton starts, and may download.
+        kafka_nodes: One, or three, each of which keeps every record: then Kafka survives the death of one of them.
+        kafka_properties: Broker properties over ours, such as ``log.retention.ms``: the same for every node, or what
+            a function returns for one. That function is called before the node starts and knows its port by then, so
+            that it can put something of its own in front and name that as ``advertised.listeners``. The parts'
+            address, ``Running.kafka``, stays where the nodes themselves listen.
 
     Raises:
-        BadInput: The data folder cannot be used, or is in use.
+        BadInput: The data folder cannot be used, is in use, or holds another number of Kafka nodes.
         DependencyUnavailable: A part that has an address does not answer.
         PartFailed: A part does not start.
         Unready: Something is not installed.
     """
+    kafka.check_count(kafka_nodes)
+    if settings.kafka and kafka_nodes > 1:
+        raise BadInput(
+            f"expected to start {kafka_nodes} Kafka nodes, but LIKENESS_KAFKA names one that somebody else runs,"
+            f" {settings.kafka}: unset it, or do not ask for nodes"
+        )
+    of_node = kafka_properties if callable(kafka_properties) else lambda node: kafka_properties
     data_dir = settings.data_dir.absolute()
     await asyncio.to_thread(folder.claim, data_dir)
     with ExitStack() as stack:
@@ -112,127 +168,39 @@ async def start(
         )
         if fresh:
             await asyncio.to_thread(folder.wipe, data_dir)
-        starter = _Starter(settings, data_dir, hold, models or shipped("triton_models"), weights, report)
+        models = models or shipped("triton_models")
+        starter = Starter(settings, data_dir, hold, models, weights, report, kafka_nodes, of_node)
         try:
-            running = await starter.start_all()
-            state.write(data_dir, running)
-            yield Parts(running, starter.children, starter.stubs)
+            await starter.start_all()
+            parts = Parts(_running(starter), data_dir, starter.servers)
+            state.write(data_dir, parts.running)
+            yield parts
         finally:
             state.forget(data_dir)
             await starter.stop_all()
 
 
-@dataclass
-class _Starter:
-    """What the parts have in common while they start."""
-
-    settings: Settings
-    data_dir: Path
-    hold: int
-    models: Path
-    weights: Weights
-    report: Report
-    children: dict[str, Child] = field(default_factory=dict)
-    stubs: list[psutil.Process] = field(default_factory=list)
-    addresses: dict[str, str] = field(default_factory=dict)
-    cleanings: list[Callable[[], None]] = field(default_factory=list)
-    cancelled: threading.Event = field(default_factory=threading.Event)
-    began: float = field(default_factory=time.monotonic)
-
-    async def start_all(self) -> Running:
-        """Start the parts in parallel; the first error cancels the others and is raised alone."""
-        settings = self.settings
-        token = settings.milvus_token.get_secret_value()
-        starts: list[Coroutine[None, None, None]] = [
-            self._other("kafka", settings.kafka, kafka_topics.answers) if settings.kafka else self._kafka(),
-            self._other("triton", settings.triton, triton.answers) if settings.triton else self._triton(),
-            self._other("milvus", settings.milvus, partial(milvus.answers, token=token))
-            if settings.milvus
-            else self._milvus(),
-        ]
-        await _all_or_first_error(starts)
-        images = self.data_dir / "images"
-        if settings.images is None:
-            with folder.writable(self.data_dir):
-                images.mkdir(exist_ok=True)
-        return Running(
-            **self.addresses,
-            ledger=settings.ledger or f"sqlite:///{self.data_dir / 'ledger.db'}",
-            images=settings.images or str(images),
-            pid=os.getpid(),
-            started=state.started(),
-            versions={part: version for part, version in versions().items() if part in self.children},
-            logs={part: str(child.log_path) for part, child in self.children.items()},
-            children={part: child.pid for part, child in self.children.items()},
-        )
-
-    async def stop_all(self) -> None:
-        """End every part that was started, in parallel."""
-        self.cancelled.set()
-        await asyncio.gather(*(asyncio.to_thread(child.stop) for child in self.children.values()))
-        for clean in self.cleanings:
-            clean()
-
-    async def _other(self, part: str, address: str, answers: Callable[..., Coroutine[None, None, None]]) -> None:
-        self._tell(part, "starting", f"asking {address}")
-        await answers(address, timeout_seconds=OTHERS_SECONDS)
-        self.addresses[part] = address
-        self._tell(part, "ready", f"{address}, which somebody else runs")
-
-    async def _kafka(self) -> None:
-        kafka.java()
-        jars = await asyncio.to_thread(
-            kafka_jars.fetch, self.settings.cache_dir, partial(self._tell, "kafka", "downloading"), self.cancelled
-        )
-        nodes = kafka.plan(self.data_dir)
-        self._tell("kafka", "starting", f"Apache Kafka {kafka_jars.version()}")
-        await asyncio.to_thread(kafka.prepare, nodes, jars, self.cancelled)
-        (node,) = nodes
-        child = self._started("kafka", kafka.start(node, jars, self._log("kafka"), [self.hold]))
-        ports = [node.port, node.controller_port]
-        answers = partial(kafka_topics.answers, node.address)
-        await until_it_answers(child, answers, ports, kafka.REMEDY, READY_SECONDS)
-        created = await kafka_topics.create(node.address)
-        self.addresses["kafka"] = node.address
-        self._tell("kafka", "ready", f"{node.address}, {len(created)} topics created")
-
-    async def _triton(self) -> None:
-        plan = triton.plan(self.data_dir, self.settings.cache_dir, self.models)
-        await asyncio.to_thread(self.weights, self.settings.cache_dir, partial(self._tell, "triton", "downloading"))
-        self._tell("triton", "starting", f"models of {self.models}")
-        await asyncio.to_thread(triton.prepare, plan)
-        self.cleanings.append(partial(triton.clean, plan))
-        child = self._started("triton", triton.start(plan, self._log("triton"), [self.hold]))
-        answers = partial(triton.answers, plan.address)
-        await until_it_answers(child, answers, [plan.port], triton.REMEDY, READY_SECONDS)
-        self.stubs = triton.stubs(child)  # it is ready: all of them are there
-        self.addresses["triton"] = plan.address
-        self._tell("triton", "ready", plan.address)
-
-    async def _milvus(self) -> None:
-        plan = milvus.plan(self.data_dir)
-        self._tell("milvus", "starting", "Milvus Lite")
-        child = self._started("milvus", milvus.start(plan, self._log("milvus"), [self.hold]))
-        await until_it_answers(child, partial(milvus.answers, plan.uri), [plan.port], milvus.REMEDY, READY_SECONDS)
-        self.addresses["milvus"] = plan.uri
-        self._tell("milvus", "ready", plan.uri)
-
-    def _started(self, part: str, child: Child) -> Child:
-        self.children[part] = child
-        return child
-
-    def _log(self, part: str) -> Path:
-        return self.data_dir / "logs" / f"{part}.log"
-
-    def _tell(self, part: str, phase: Phase, detail: str) -> None:
-        self.report(Progress(part, phase, detail, time.monotonic() - self.began))
+def _running(starter: Starter) -> Running:
+    settings, data_dir = starter.settings, starter.data_dir
+    images = data_dir / "images"
+    if settings.images is None:
+        with folder.writable(data_dir):
+            images.mkdir(exist_ok=True)
+    embedded = {name.partition("-")[0] for name in starter.servers}
+    return Running(
+        **starter.addresses,
+        ledger=settings.ledger or f"sqlite:///{data_dir / 'ledger.db'}",
+        images=settings.images or str(images),
+        pid=os.getpid(),
+        started=state.started(),
+        versions={part: version for part, version in versions().items() if part in embedded},
+        logs={name: str(server.child.log_path) for name, server in starter.servers.items()},
+        children=_children(starter.servers),
+    )
 
 
-def _lives(process: psutil.Process) -> bool:
-    try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
+def _children(servers: Mapping[str, Server]) -> dict[str, int]:
+    return {name: server.child.pid for name, server in servers.items()}
 
 
 def versions() -> dict[str, str]:
@@ -244,13 +212,3 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found
-
-
-async def _all_or_first_error(starts: Sequence[Coroutine[None, None, None]]) -> None:
-    try:
-        async with asyncio.TaskGroup() as group:
-            for one in starts:
-                group.create_task(one)
-    except BaseExceptionGroup as errors:
-        first = errors.exceptions[0]
-        raise first from first.__cause__

@@ -39,9 +39,9 @@ class Running:
     versions: Mapping[str, str] = field(default_factory=dict)
     """Version of each embedded part."""
     logs: Mapping[str, str] = field(default_factory=dict)
-    """Log file of each embedded part."""
+    """Log file of each embedded part; of three Kafka nodes, one each: ``kafka-1`` to ``kafka-3``."""
     children: Mapping[str, int] = field(default_factory=dict)
-    """Process id of each embedded part's leash."""
+    """Process id of each one's leash, under the same names."""
 
     def fill(self, settings: Settings) -> Settings:
         """Return the settings with the addresses that are not set in them."""

@@ -4,16 +4,14 @@ import asyncio
 import os
 import sqlite3
 import sys
-import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
@@ -21,19 +19,14 @@ from streams import topics
 from streams.adapters.images import ImageStore
 from streams.client import Publisher
 from streams.core.ids import training_sample_id
-from streams.embedded import kafka as broker
-from streams.embedded import kafka_jars, kafka_topics
-from streams.embedded.loopback import until_it_answers
-from streams.errors import PartFailed, Unready
 from streams.events import GenerationRequested, ImageRef
 from streams.processes.child import Child
+from streams.runtime.backlog import Backlog
 from streams.runtime.watchdog import STUCK_STATUS
-from streams.settings import Settings
 from streams.testing.images import picture, png
 from streams.testing.messages import TRACE
 from streams.tools.audit import audit
 from streams.topics import Topic
-from tests.absent import absent
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")
 ANNA = png(picture([1, 0, 0, 0, 0, 0, 0, 0]))
@@ -43,7 +36,7 @@ BATCH = 4
 
 @dataclass
 class Bench:
-    """One broker, one ledger, and workers that are started and looked at."""
+    """One broker, one ledger, one group, and workers that are started and looked at."""
 
     kafka: str
     folder: Path
@@ -52,11 +45,17 @@ class Bench:
     def ledger(self) -> str:
         return f"sqlite:///{self.folder}/ledger.db"
 
+    @property
+    def group(self) -> str:
+        """A group of its own: members that another test killed still belong to theirs."""
+        return self.folder.name
+
     @contextmanager
     def worker(self, trouble: str = "works", role: str = "judge", **env: str) -> Iterator[Child]:
         own = {
             "LIKENESS_KAFKA": self.kafka,
             "LIKENESS_LEDGER": self.ledger,
+            "LIKENESS_GROUP": self.group,
             "LIKENESS_IMAGES": str(self.folder / "images"),
             "LIKENESS_DATA_DIR": str(self.folder),
             "LIKENESS_BATCH_SIZE": str(BATCH),
@@ -97,7 +96,7 @@ class Bench:
         admin = AIOKafkaAdminClient(bootstrap_servers=self.kafka)
         try:
             await admin.start()
-            held = await admin.list_consumer_group_offsets(f"likeness-{role}")
+            held = await admin.list_consumer_group_offsets(f"{self.group}-{role}")
         finally:
             await admin.close()
         return {place: one.offset for place, one in held.items()}
@@ -130,21 +129,8 @@ class Bench:
 
 
 @pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    (node,) = nodes = broker.plan(tmp_path)
-    try:
-        jars = await asyncio.to_thread(kafka_jars.fetch, Settings().cache_dir, print, threading.Event())
-        await asyncio.to_thread(broker.prepare, nodes, jars, threading.Event())
-    except (PartFailed, Unready) as error:
-        absent(str(error))
-    child = broker.start(node, jars, tmp_path / "kafka.log")
-    try:
-        answers = partial(kafka_topics.answers, node.address)
-        await until_it_answers(child, answers, [node.port, node.controller_port], broker.REMEDY, 120)
-        await kafka_topics.create(node.address)
-        yield Bench(node.address, tmp_path)
-    finally:
-        await asyncio.to_thread(child.stop)
+def bench(kafka_with_topics: str, tmp_path: Path) -> Bench:
+    return Bench(kafka_with_topics, tmp_path)
 
 
 async def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
@@ -194,7 +180,7 @@ async def test_what_nobody_has_foreseen_ends_the_worker_and_nothing_undecided_is
     assert training_sample_id("run", 1, trouble_at) not in behind
     with bench.worker("works"):
         await until(lambda: bench.delivered() == count)
-    balance = await audit(bench.kafka, bench.ledger)
+    balance = await audit(bench.kafka, bench.ledger, group=bench.group)
     assert balance.sound, balance.offences
     assert balance.accepted + balance.flagged == balance.requested == count
 
@@ -222,6 +208,21 @@ async def test_the_largest_message_that_kafka_takes_becomes_a_dead_letter_that_p
     assert await ImageStore(str(bench.folder / "images")).get(pointer) == largest
 
 
+async def test_a_producers_transactions_do_not_look_like_messages_that_wait(bench):
+    stranger = AIOKafkaProducer(bootstrap_servers=bench.kafka, transactional_id="stranger")
+    async with stranger, stranger.transaction():
+        await stranger.send_and_wait(topics.TRAINING_SAMPLES.name, b"no sample", partition=0)
+    limit = 4.0
+    with bench.worker("works", LIKENESS_STUCK_AFTER_SECONDS=str(limit)) as worker:
+        await until(lambda: bench.delivered() == 1 or worker.poll() is not None)
+        idle_from = time.monotonic()
+        await until(lambda: time.monotonic() > idle_from + 2 * limit)
+        assert worker.poll() is None, worker.log_tail()
+    async with Backlog(bench.kafka, timeout_seconds=10) as backlog:
+        assert await backlog.oldest_waiting(f"{bench.group}-judge", [topics.TRAINING_SAMPLES.name]) is None
+    assert (await audit(bench.kafka, bench.ledger, group=bench.group)).settled
+
+
 @pytest.mark.parametrize("trouble", ["hangs", "blocks"])
 async def test_a_worker_that_is_stuck_while_messages_wait_ends_itself(bench, trouble):
     await bench.train(BATCH, trouble_at=0)
@@ -240,3 +241,20 @@ async def test_a_worker_that_was_idle_for_long_is_not_stuck_when_work_comes(benc
         await bench.train(1, trouble_at=0, step=2)
         await until(lambda: bench.delivered() == 2 or worker.poll() is not None)
         assert worker.poll() is None, worker.log_tail()
+
+
+async def test_a_group_that_stopped_beyond_the_end_of_a_topic_reads_it_from_its_beginning(bench):
+    place = TopicPartition(topics.TRAINING_SAMPLES.name, 0)
+    former = AIOKafkaConsumer(bootstrap_servers=bench.kafka, group_id=f"{bench.group}-judge", enable_auto_commit=False)
+    await former.start()
+    try:
+        former.assign([place])
+        await former.commit({place: 1000})  # of the topic that had this name before
+    finally:
+        await former.stop()
+    await bench.train(24)
+    trained = await bench.records(topics.TRAINING_SAMPLES)
+    assert any(record.partition == place.partition for record in trained)  # or this test would show nothing
+    with bench.worker():
+        await until(lambda: bench.delivered() == 24)
+    assert (await bench.committed())[place] == sum(record.partition == place.partition for record in trained)

@@ -1,11 +1,11 @@
 """The real parts: Kafka, Triton with a model of the test's own, Milvus Lite, and Milvus standalone."""
 
 import asyncio
+import dataclasses
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -19,39 +19,18 @@ import tritonclient.grpc.aio as grpc_client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pymilvus import MilvusClient
 
-from streams.embedded import doctor, folder, kafka_jars, kafka_topics, milvus, milvus_standalone, parts, state, triton
+from streams.embedded import doctor, folder, kafka, kafka_topics, milvus, milvus_standalone, parts, state, triton
 from streams.embedded.loopback import until_it_answers
+from streams.embedded.starting import Progress
 from streams.embedded.state import Running
 from streams.errors import BadInput, DependencyUnavailable, PartFailed
 from streams.keepalive import GRPC_OPTIONS
 from streams.settings import Settings
 from streams.topics import ALL, SAMPLES_ACCEPTED
 from tests.absent import absent
+from tests.tiny_model import lay_models
 
 ROOT = Path(__file__).parents[2]
-
-CONFIG = """
-name: "double"
-backend: "python"
-max_batch_size: 4
-input [{ name: "IN", data_type: TYPE_FP32, dims: [2] }]
-output [{ name: "OUT", data_type: TYPE_FP32, dims: [2] }]
-instance_group [{ kind: KIND_CPU, count: 1 }]
-"""
-
-MODEL = """
-import os
-import streams.topics
-import triton_python_backend_utils as backend
-
-class TritonPythonModel:
-    def initialize(self, arguments):
-        assert os.environ["LIKENESS_CACHE_DIR"] and os.environ["OMP_NUM_THREADS"] == "1"
-
-    def execute(self, requests):
-        arrays = [backend.get_input_tensor_by_name(request, "IN").as_numpy() for request in requests]
-        return [backend.InferenceResponse([backend.Tensor("OUT", array * 2)]) for array in arrays]
-"""
 
 #: What a command that owns the parts does, with the signal handling of one.
 OWNER = """
@@ -71,24 +50,12 @@ asyncio.run(main())
 """
 
 
-@pytest.fixture(autouse=True)
-def _installed() -> None:
-    for report in asyncio.run(doctor.examine(Settings())):
-        if not report.installed:
-            absent(f"{report.part}: {report.advice}")
-    try:
-        kafka_jars.fetch(Settings().cache_dir, print, threading.Event())
-    except PartFailed as error:
-        absent(str(error))
+pytestmark = pytest.mark.usefixtures("embedded_parts_installed")
 
 
 @pytest.fixture
 def models(tmp_path: Path) -> Path:
-    version = tmp_path / "models" / "double" / "1"
-    version.mkdir(parents=True)
-    (version / "model.py").write_text(MODEL)
-    (version.parent / "config.pbtxt").write_text(CONFIG)
-    return tmp_path / "models"
+    return lay_models(tmp_path / "models")
 
 
 @pytest.fixture
@@ -186,7 +153,7 @@ async def doubled(address: str) -> list[float]:
 
 
 async def test_every_part_answers_on_loopback_alone(settings: Settings, models: Path):
-    said: list[parts.Progress] = []
+    said: list[Progress] = []
     async with parts.start(settings, models=models, report=said.append) as up:
         known = up.running.fill(settings)
         assert await doubled(known.triton or "") == [2.0, 4.0]
@@ -217,6 +184,32 @@ async def test_a_part_that_dies_is_noticed_and_takes_nothing_with_it(settings: S
         await milvus.answers(up.running.milvus)
     prefix = triton.plan(settings.data_dir, settings.cache_dir, models).shared_memory_prefix
     assert not [name for name in os.listdir("/dev/shm") if name.startswith(prefix)]  # noqa: S108
+
+
+async def test_parts_that_were_killed_start_again_where_they_were_with_their_data(settings, models, vectors):
+    asked: list[str] = []
+
+    def properties(node: kafka.Node) -> dict[str, str]:
+        asked.append(node.address)
+        return {"log.segment.bytes": "1048576"}
+
+    async with parts.start(settings, models=models, kafka_properties=properties) as up:
+        before = up.running
+        await publish(before.kafka, b"kept")
+        client = vectors(before.milvus)
+        await asyncio.to_thread(client.create_collection, "kept", dimension=4, metric_type="COSINE")
+        for leash in before.children.values():
+            psutil.Process(leash).children()[0].kill()
+        await asyncio.gather(*map(up.start_again, before.children))
+        assert await first_record(before.kafka) == b"kept"
+        assert await doubled(before.triton) == [2.0, 4.0]
+        assert await asyncio.to_thread(vectors(before.milvus).list_collections) == ["kept"]
+        assert set(asked) == {before.kafka}
+        assert up.running == dataclasses.replace(before, children=up.running.children) == state.read(settings.data_dir)
+        assert set(before.children.values()).isdisjoint(up.running.children.values())
+        assert all(map(lives, family(up.running)))
+        processes = family(up.running)
+    assert not any(map(lives, processes))
 
 
 async def test_a_model_whose_process_dies_is_noticed_though_the_server_lives(settings: Settings, models: Path):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from streams.embedded import doctor, kafka, kafka_jars, parts, triton
-from streams.errors import DependencyUnavailable, PartFailed, Unready
+from streams.errors import BadInput, DependencyUnavailable, PartFailed, Unready
 from streams.settings import Settings
 
 
@@ -35,6 +35,49 @@ def test_three_nodes_vote_together_and_keep_three_replicas(tmp_path: Path):
     assert len({one["controller.quorum.voters"] for one in told}) == 1
     assert len({one["log.dirs"] for one in told}) == len({one["listeners"] for one in told}) == 3
     assert {(one["default.replication.factor"], one["min.insync.replicas"]) for one in told} == {("3", "2")}
+
+
+def test_a_property_of_somebody_elses_overrides_ours(tmp_path: Path):
+    (node,) = kafka.plan(tmp_path)
+    ours = as_dict(kafka.properties(node, [node]))
+    told = as_dict(kafka.properties(node, [node], {"advertised.listeners": "PLAINTEXT://proxy:1", "added": "x"}))
+    assert told == ours | {"advertised.listeners": "PLAINTEXT://proxy:1", "added": "x"}
+
+
+@pytest.mark.parametrize("count", [0, 2, 4])
+async def test_there_are_one_or_three_nodes(tmp_path: Path, count: int):
+    with pytest.raises(BadInput, match=f"expected 1 or 3 Kafka nodes, got {count}"):
+        async with parts.start(Settings(data_dir=tmp_path / "data"), kafka_nodes=count):
+            pass
+    assert not (tmp_path / "data").exists()
+
+
+async def test_nodes_are_not_asked_for_beside_a_kafka_of_somebody_elses(tmp_path: Path):
+    with pytest.raises(BadInput, match=r"LIKENESS_KAFKA names one that somebody else runs, broker:9092"):
+        async with parts.start(Settings(data_dir=tmp_path / "data", kafka="broker:9092"), kafka_nodes=3):
+            pass
+
+
+@pytest.mark.parametrize(("there", "wanted"), [(1, 3), (3, 1)])
+def test_a_folder_that_was_formatted_for_another_number_of_nodes_is_refused(tmp_path: Path, there: int, wanted: int):
+    nodes = kafka.plan(tmp_path, there)
+    nodes[0].data.mkdir(parents=True)
+    for node in nodes:
+        node.data.with_suffix(".properties").write_text(kafka.properties(node, nodes))
+    kafka.plan(tmp_path, wanted)  # nothing was formatted yet
+    (nodes[0].data / "meta.properties").write_text("")
+    kafka.plan(tmp_path, there)
+    with pytest.raises(BadInput, match=rf"holds the data of {there} Kafka node.*--kafka-nodes {there}, .*--fresh"):
+        kafka.plan(tmp_path, wanted)
+
+
+def test_a_node_that_dies_soon_again_comes_back_ever_later():
+    comeback, pauses, now = parts.Comeback(), [], 0.0
+    for lived in (0, 1, 1, 1, 1, 1, 1, parts.HEALTHY_SECONDS + 1):
+        now += comeback.pause + lived
+        comeback = comeback.next(now)
+        pauses.append(comeback.pause)
+    assert pauses == [1, 2, 4, 8, 16, 30, 30, 1]
 
 
 def test_data_stays_where_it_is_though_ports_change(tmp_path: Path):
