@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import settings
@@ -14,6 +15,11 @@ from streams.adapters.ledger import SqlLedger
 from streams.ports import Services
 from streams.testing.services import enrol
 from streams.testing.services import services as on_stand_ins
+from tests.docker import servers
+from tests.postgres_binaries import kind
+
+if TYPE_CHECKING:
+    from tests.postgres import Server
 
 # What every implementation of a port promises is asserted in modules of their own.
 pytest.register_assert_rewrite("tests.promises")
@@ -21,6 +27,10 @@ pytest.register_assert_rewrite("tests.promises")
 # No deadline: a slow machine is not a fault. No example database: a checkout stays clean.
 settings.register_profile("likeness", max_examples=25, deadline=None, database=None)
 settings.load_profile("likeness")
+
+
+def pytest_report_header() -> list[str]:
+    return [f"servers: {servers()}", f"PostgreSQL: {kind()}"]
 
 
 @pytest.fixture(autouse=True)
@@ -38,9 +48,24 @@ def ledger_folder() -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(scope="session")
+def postgres() -> "Iterator[Server]":
+    """A real PostgreSQL server for the whole run; each test takes a database of its own from it."""
+    from tests.postgres import server
+
+    with server() as running:
+        yield running
+
+
 @pytest.fixture
-async def database(ledger_folder: Path) -> AsyncIterator[Database]:
-    database = Database(f"sqlite:///{ledger_folder}/ledger.db")
+def database_url(ledger_folder: Path) -> str:
+    """The address of an empty database; the contract tests have one on every kind of database."""
+    return f"sqlite:///{ledger_folder}/ledger.db"
+
+
+@pytest.fixture
+async def database(database_url: str) -> AsyncIterator[Database]:
+    database = Database(database_url)
     await database.open()
     yield database
     await database.close()

@@ -20,9 +20,14 @@ _SQLITE_OUTAGES = frozenset(
 )
 _SQLITE_STRANGE_TABLE = re.compile(r"no such (table|column)|has no column named")
 
+#: SQLSTATE of a transaction that was rolled back for another one's sake: no order that would give the same, deadlock.
+_ROLLED_BACK = frozenset({"40001", "40P01"})
 #: Classes of SQLSTATE, its first two characters: connection, rollback that a repetition mends, resources, a lock that
 #: was not to be had, intervention of an operator, trouble of the system.
 _STATE_OUTAGES = frozenset({"08", "40", "53", "55", "57", "58"})
+#: Outages of other classes: a standby, which only reads, in the place of the server that it follows; a transaction that
+#: the server ended because nothing came for long.
+_OTHER_OUTAGES = frozenset({"25006", "25P03"})
 #: SQLSTATE of a column and of a table that are not there.
 _STRANGE_TABLE_STATES = frozenset({"42703", "42P01"})
 
@@ -46,6 +51,11 @@ def meaning_of(error: DBAPIError) -> LikenessError | None:
     return None
 
 
+def mends_itself(error: BaseException) -> bool:
+    """Return whether the same transaction may well succeed at once: on a new connection, or after the other one."""
+    return isinstance(error, DBAPIError) and (error.connection_invalidated or _state(error) in _ROLLED_BACK)
+
+
 def _of_sqlite(error: sqlite3.Error) -> tuple[bool, bool]:
     # The higher bits say more closely what it is. The driver's own errors have no code.
     primary = getattr(error, "sqlite_errorcode", 0) & 0xFF
@@ -53,7 +63,12 @@ def _of_sqlite(error: sqlite3.Error) -> tuple[bool, bool]:
 
 
 def _of_server(error: DBAPIError) -> tuple[bool, bool]:
-    state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
+    state = _state(error)
     if state is None:  # the server has not said anything
         return error.connection_invalidated or type(error.orig).__name__ == "OperationalError", False
-    return state[:2] in _STATE_OUTAGES, state in _STRANGE_TABLE_STATES
+    return state[:2] in _STATE_OUTAGES or state in _OTHER_OUTAGES, state in _STRANGE_TABLE_STATES
+
+
+def _state(error: DBAPIError) -> str | None:
+    state: str | None = getattr(error.orig, "sqlstate", None)
+    return state

@@ -1,88 +1,52 @@
-"""The ledger on SQL: one row a sample, decided once, with the record to publish in the row (transactional outbox)."""
+"""The ledger on SQL: one row a sample, decided once, with the record to publish in the row (transactional outbox).
 
-import json
-from collections.abc import Mapping, Sequence
+Everybody takes the rows of a batch in the order of their ids, so that no two transactions wait for each other.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from sqlalchemy import (
-    BigInteger,
-    Column,
-    Connection,
-    Index,
-    Integer,
-    LargeBinary,
-    Row,
-    String,
-    Table,
-    Text,
-    bindparam,
-    select,
-    tuple_,
-    update,
-)
+from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
 
-from streams.adapters.database import Database, from_micros, metadata, to_micros
+from streams.adapters.database import Database, to_micros
+from streams.adapters.ledger_rows import (
+    OUTCOME_COLUMNS,
+    delivery,
+    image_of,
+    outcome_of,
+    outcome_row,
+    registered,
+    row_of,
+    samples,
+)
 from streams.core.ledger import Outcome, Registered, Registration, State
-from streams.core.records import Record
-from streams.events import Headers, ImageRef
+from streams.events import ImageRef
 
-samples = Table(
-    "sample",
-    metadata,
-    Column("sample_id", String(32), primary_key=True),
-    Column("kind", String(16), nullable=False),
-    Column("payload", LargeBinary, nullable=False),
-    Column("identity", String(200)),
-    Column("model", String(200)),
-    Column("model_version", String(200)),
-    Column("seed", BigInteger),
-    Column("image_sha256", String(64)),
-    Column("image_size", BigInteger),
-    Column("registered_at", BigInteger, nullable=False, index=True),
-    Column("state", String(16), nullable=False),
-    Column("attempts", Integer, nullable=False),
-    Column("child_deaths", Integer, nullable=False),
-    # The outbox: what is published for this row, to the byte.
-    Column("topic", String(200)),
-    Column("key", LargeBinary),
-    Column("value", LargeBinary),
-    Column("headers", Text),
-    Column("time", BigInteger),
-    Column("measurement", Text),
-    Column("published_at", BigInteger),
-)
 _id = samples.c.sample_id
 _undelivered = samples.c.published_at.is_(None)
-# Few rows of many: the reconciler looks for them time and again.
-Index("sample_undelivered", samples.c.registered_at, _id, sqlite_where=_undelivered, postgresql_where=_undelivered)
-
-_delivery = Table(
-    "delivery",
-    metadata,
-    Column("the_only_row", Integer, primary_key=True, autoincrement=False),
-    Column("cluster", String(200), nullable=False),
-)
 
 
 class SqlLedger:
     """Implements ``ports.Ledger``."""
 
-    def __init__(self, database: Database) -> None:
-        """Use an opened database."""
+    def __init__(self, database: Database, *, rows_at_a_time: int = 10_000) -> None:
+        """Use an opened database; one transaction goes through at most so many rows."""
         self._database = database
+        self._rows_at_a_time = rows_at_a_time
 
     async def register(self, groups: Sequence[Sequence[Registration]]) -> dict[str, Registered]:
         """See ``ports.Ledger``. The first rows go in first: their primary key is what two writers meet at."""
         firsts = [group[0] for group in groups]
 
         def work(connection: Connection) -> dict[str, Registered]:
-            self._database.insert_absent(connection, samples, [_row(first) for first in firsts])
+            self._database.insert_absent(connection, samples, _in_order(row_of(first) for first in firsts))
             held = {row.sample_id: bytes(row.payload) for row in _rows(connection, [f.sample_id for f in firsts])}
             rest = [row for group in groups if held[group[0].sample_id] == group[0].payload for row in group[1:]]
-            self._database.insert_absent(connection, samples, [_row(row) for row in rest])
+            self._database.insert_absent(connection, samples, _in_order(row_of(row) for row in rest))
             ids = [row.sample_id for group in groups for row in group]
-            return {row.sample_id: _registered(row) for row in _rows(connection, ids)}
+            return {row.sample_id: registered(row) for row in _rows(connection, ids)}
 
         return await self._database.transact(work)
 
@@ -90,6 +54,7 @@ class SqlLedger:
         """See ``ports.Ledger``."""
 
         def work(connection: Connection) -> dict[str, int]:
+            _lock(connection, sample_ids)
             connection.execute(update(samples).where(_id.in_(sample_ids)).values(attempts=samples.c.attempts + 1))
             return {row.sample_id: row.attempts for row in _rows(connection, sample_ids)}
 
@@ -99,7 +64,12 @@ class SqlLedger:
         """See ``ports.Ledger``."""
         statement = update(samples).where(_id.in_(sample_ids), samples.c.attempts > 0)
         statement = statement.values(attempts=samples.c.attempts - 1)
-        await self._database.transact(lambda connection: connection.execute(statement))
+
+        def work(connection: Connection) -> None:
+            _lock(connection, sample_ids)
+            connection.execute(statement)
+
+        await self._database.transact(work)
 
     async def child_death(self, sample_id: str) -> int:
         """See ``ports.Ledger``."""
@@ -111,6 +81,29 @@ class SqlLedger:
 
         return await self._database.transact(work)
 
+    async def registered(self, sample_ids: Sequence[str]) -> dict[str, Registered]:
+        """See ``ports.Ledger``."""
+        return await self._database.transact(
+            lambda connection: {row.sample_id: registered(row) for row in _rows(connection, sample_ids)}
+        )
+
+    async def pin_versions(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """See ``ports.Ledger``."""
+        statement = (
+            update(samples)
+            .where(_id == bindparam("wanted"), samples.c.model_version.is_(None))
+            .values(model_version=bindparam("version"))
+        )
+        rows = [{"wanted": key, "version": version} for key, version in sorted(versions.items())]
+
+        def work(connection: Connection) -> dict[str, str]:
+            if rows:
+                connection.execute(statement, rows)
+            held = _rows(connection, list(versions))
+            return {row.sample_id: row.model_version for row in held if row.model_version is not None}
+
+        return await self._database.transact(work)
+
     async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
         """See ``ports.Ledger``."""
         statement = (
@@ -118,12 +111,12 @@ class SqlLedger:
             .where(_id == bindparam("wanted"), samples.c.image_sha256.is_(None))
             .values(image_sha256=bindparam("sha256"), image_size=bindparam("size"))
         )
-        rows = [{"wanted": key, "sha256": ref.sha256, "size": ref.size} for key, ref in images.items()]
+        rows = [{"wanted": key, "sha256": ref.sha256, "size": ref.size} for key, ref in sorted(images.items())]
 
         def work(connection: Connection) -> dict[str, ImageRef]:
             if rows:
                 connection.execute(statement, rows)
-            held = {row.sample_id: _image(row) for row in _rows(connection, list(images))}
+            held = {row.sample_id: image_of(row) for row in _rows(connection, list(images))}
             return {key: image for key, image in held.items() if image is not None}
 
         return await self._database.transact(work)
@@ -133,12 +126,14 @@ class SqlLedger:
         statement = (
             update(samples)
             .where(_id == bindparam("wanted"), samples.c.state == State.IN_FLIGHT)
-            .values({name: bindparam(name) for name in _OUTCOME_COLUMNS})
+            .values({name: bindparam(name) for name in OUTCOME_COLUMNS})
         )
 
         def work(connection: Connection) -> list[Outcome]:
             if outcomes:
-                connection.execute(statement, [_outcome_row(outcome) for outcome in outcomes])
+                # Of two outcomes of one sample the first stays the first.
+                ordered = sorted(outcomes, key=lambda outcome: outcome.sample_id)
+                connection.execute(statement, [outcome_row(outcome) for outcome in ordered])
             held = {row.sample_id: outcome_of(row) for row in _rows(connection, [o.sample_id for o in outcomes])}
             return [held[outcome.sample_id] for outcome in outcomes]
 
@@ -177,7 +172,12 @@ class SqlLedger:
             .where(_id.in_(sample_ids), _undelivered, samples.c.state != State.IN_FLIGHT)
             .values(published_at=to_micros(datetime.now(UTC)))
         )
-        await self._database.transact(lambda connection: connection.execute(statement))
+
+        def work(connection: Connection) -> None:
+            _lock(connection, sample_ids)
+            connection.execute(statement)
+
+        await self._database.transact(work)
 
     async def in_flight(
         self, older_than: datetime, limit: int, *, after: Registration | None = None
@@ -193,103 +193,50 @@ class SqlLedger:
         if after is not None:
             statement = statement.where(tuple_(*order) > (to_micros(after.at), after.sample_id))
         return await self._database.transact(
-            lambda connection: [_registered(row).registration for row in connection.execute(statement)]
+            lambda connection: [registered(row).registration for row in connection.execute(statement)]
         )
 
     async def delivers_to(self, cluster: str, *, newer_than: datetime) -> int:
-        """See ``ports.Ledger``."""
-        forget = (
-            update(samples)
-            .where(samples.c.published_at.is_not(None), samples.c.time >= to_micros(newer_than))
-            .values(published_at=None)
-        )
+        """See ``ports.Ledger``.
 
-        def work(connection: Connection) -> int:
-            self._database.insert_absent(connection, _delivery, [{"the_only_row": 1, "cluster": cluster}])
-            if connection.execute(select(_delivery.c.cluster)).scalar_one() == cluster:
-                return 0
-            connection.execute(update(_delivery).values(cluster=cluster))
-            return int(connection.execute(forget).rowcount)
+        Every row is gone through, which takes long where they are many: some at a time, so that nobody waits for it.
+        The cluster is noted when all is done, so that whoever dies on the way leaves it to be done again.
+        """
 
-        return await self._database.transact(work)
+        def known(connection: Connection) -> bool:
+            self._database.insert_absent(connection, delivery, [{"the_only_row": 1, "cluster": cluster}])
+            return bool(connection.execute(select(delivery.c.cluster)).scalar_one() == cluster)
 
+        if await self._database.transact(known):
+            return 0
+        forgotten, after = 0, ""
+        while some := await self._database.transact(partial(self._forget, after, newer_than)):
+            forgotten, after = forgotten + some[0], some[1]
+        noted = update(delivery).values(cluster=cluster)
+        await self._database.transact(lambda connection: connection.execute(noted))
+        return forgotten
 
-_OUTCOME_COLUMNS = ("state", "topic", "key", "value", "headers", "time", "measurement")
+    def _forget(self, after: str, newer_than: datetime, connection: Connection) -> tuple[int, str] | None:
+        """Forget deliveries among the next rows; return of how many, and the last row; None after the last."""
+        following = select(_id).where(_id > after).order_by(_id).limit(self._rows_at_a_time).subquery()
+        last = connection.execute(select(func.max(following.c.sample_id))).scalar_one()
+        if last is None:
+            return None
+        delivered = (_id > after, _id <= last, samples.c.published_at.is_not(None))
+        forget = update(samples).where(*delivered, samples.c.time >= to_micros(newer_than)).values(published_at=None)
+        return int(connection.execute(forget).rowcount), last
 
 
 def _rows(connection: Connection, sample_ids: Sequence[str]) -> list[Row[Any]]:
     return list(connection.execute(select(samples).where(_id.in_(sample_ids))))
 
 
-def _row(registration: Registration) -> dict[str, Any]:
-    image = registration.image
-    return {
-        "sample_id": registration.sample_id,
-        "kind": registration.kind,
-        "payload": registration.payload,
-        "identity": registration.identity,
-        "model": registration.model,
-        "model_version": registration.model_version,
-        "seed": registration.seed,
-        "image_sha256": image.sha256 if image else None,
-        "image_size": image.size if image else None,
-        "registered_at": to_micros(registration.at),
-        "state": State.IN_FLIGHT,
-        "attempts": 0,
-        "child_deaths": 0,
-    }
+def _lock(connection: Connection, sample_ids: Sequence[str]) -> None:
+    """Take the rows in the order of their ids: an update of many takes them as it finds them. SQLite has one lock."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(select(_id).where(_id.in_(sample_ids)).order_by(_id).with_for_update())
 
 
-def _image(row: Row[Any]) -> ImageRef | None:
-    return ImageRef(sha256=row.image_sha256, size=row.image_size) if row.image_sha256 else None
-
-
-def _registered(row: Row[Any]) -> Registered:
-    registration = Registration(
-        sample_id=row.sample_id,
-        kind=row.kind,
-        payload=bytes(row.payload),
-        at=from_micros(row.registered_at),
-        identity=row.identity,
-        model=row.model,
-        model_version=row.model_version,
-        seed=row.seed,
-        image=_image(row),
-    )
-    return Registered(registration, State(row.state), row.attempts)
-
-
-def _outcome_row(outcome: Outcome) -> dict[str, Any]:
-    record = outcome.record
-    return {
-        "wanted": outcome.sample_id,
-        "state": outcome.state,
-        "topic": record.topic,
-        "key": record.key,
-        "value": record.value,
-        "headers": headers_to_text(record.headers),
-        "time": to_micros(record.time),
-        "measurement": outcome.measurement,
-    }
-
-
-def outcome_of(row: Row[Any]) -> Outcome:
-    """Return the outcome that a decided row holds."""
-    return Outcome(row.sample_id, State(row.state), record_of(row), row.measurement, row.published_at is not None)
-
-
-def record_of(row: Row[Any]) -> Record:
-    """Return the record that a row holds in the columns topic, key, value, headers and time."""
-    headers: Headers = tuple(
-        (name, None if value is None else bytes.fromhex(value)) for name, value in json.loads(row.headers)
-    )
-    return Record(row.topic, _bytes(row.key), _bytes(row.value), headers, from_micros(row.time))
-
-
-def headers_to_text(headers: Headers) -> str:
-    """Return the headers as a column holds them: any bytes, in order, some without a value."""
-    return json.dumps([[name, None if value is None else value.hex()] for name, value in headers])
-
-
-def _bytes(value: bytes | memoryview | None) -> bytes | None:
-    return None if value is None else bytes(value)
+def _in_order(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    # The first of two with one id stays the first.
+    return sorted(rows, key=lambda row: str(row["sample_id"]))

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import BigInteger, Column, Connection, Integer, LargeBinary, Row, String, Table, Text, select, update
 
 from streams.adapters.database import Database, metadata, to_micros
-from streams.adapters.ledger import record_of, samples
+from streams.adapters.ledger_rows import record_of, samples
 from streams.core.deadletter import explanation
 from streams.core.ledger import State
 from streams.core.redrive import Redrive

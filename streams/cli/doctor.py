@@ -74,7 +74,7 @@ def _weights(settings: Settings) -> Finding:
 
 
 def _part(report: parts.PartReport) -> Finding:
-    if report.part in ("ledger", "images"):  # a file and a folder, which the parts' first start makes
+    if report.stored:
         return Finding(report.part, True, report.address or "" if report.running else f"none yet in {report.address}")
     if report.running:
         return Finding(report.part, True, f"answers at {report.address}", report.advice)

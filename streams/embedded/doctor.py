@@ -3,11 +3,11 @@
 import asyncio
 import importlib.util
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from streams.embedded import kafka_jars, kafka_topics, milvus, state, triton
+from streams.embedded import kafka_jars, kafka_topics, ledger, milvus, state, triton
 from streams.embedded.parts import versions
 from streams.errors import DependencyUnavailable
 from streams.settings import Settings
@@ -31,6 +31,8 @@ class PartReport:
     """Whether it answers there."""
     advice: str
     """What to do; empty where there is nothing to do."""
+    stored: bool = False
+    """Whether it is no server but a file or a folder, which the parts' first start makes."""
 
 
 async def examine(settings: Settings) -> list[PartReport]:
@@ -43,7 +45,7 @@ async def examine(settings: Settings) -> list[PartReport]:
         _server("triton", known.triton, triton.answers, ("pytriton",), settings),
         _server("milvus", known.milvus, partial(milvus.answers, token=token), ("milvus_lite",), settings),
     )
-    return [*servers, _store("ledger", known.ledger, settings), _store("images", known.images, settings)]
+    return [*servers, await _ledger(known.ledger, settings), _store("images", known.images, settings)]
 
 
 async def _server(
@@ -68,8 +70,15 @@ async def _server(
     return PartReport(part, not absent, versions().get(part), address, answering, problem)
 
 
+async def _ledger(address: str | None, settings: Settings) -> PartReport:
+    if address is None or not ledger.is_server(address):
+        return _store("ledger", address, settings)
+    report = await _server("ledger", address, ledger.answers, (), settings)
+    return replace(report, address=ledger.shown(address))
+
+
 def _store(part: str, address: str | None, settings: Settings) -> PartReport:
     """Report on a part that is no process: a file or a folder, unless the settings say otherwise."""
     path = Path(settings.data_dir / ("ledger.db" if part == "ledger" else "images"))
     advice = "" if address or path.exists() else "`likeness up`"
-    return PartReport(part, True, None, address or str(path), address is not None or path.exists(), advice)
+    return PartReport(part, True, None, address or str(path), address is not None or path.exists(), advice, True)

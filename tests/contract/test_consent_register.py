@@ -1,4 +1,4 @@
-"""What ``ports.ConsentRegister`` promises, on the SQL register and a SQLite file."""
+"""What ``ports.ConsentRegister`` promises, on the SQL register and on every database."""
 
 from datetime import UTC, datetime, timedelta
 

@@ -1,45 +1,21 @@
-"""What the database's errors mean: an outage is waited for, another schema is refused, a mistake of ours is neither."""
+"""What is asked of a database of either kind: an outage is waited for, a mistake of ours is none."""
 
 import asyncio
+import multiprocessing
 import sqlite3
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError, ProgrammingError
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from streams.adapters.database import SCHEMA_VERSION, Database
-from streams.adapters.database_errors import meaning_of
+from streams.adapters.database import Database
+from streams.adapters.database_errors import meaning_of, mends_itself
 from streams.errors import BadInput, DependencyUnavailable, Unready
 
 
 async def run(database: Database, statement: str) -> None:
     await database.transact(lambda connection: connection.execute(text(statement)))
-
-
-async def open_again(ledger_folder: Path) -> None:
-    again = Database(f"sqlite:///{ledger_folder}/ledger.db")
-    try:
-        await again.open()
-    finally:
-        await again.close()
-
-
-async def test_a_database_of_this_version_opens_again(database: Database, ledger_folder: Path):
-    await open_again(ledger_folder)
-
-
-async def test_a_database_of_another_version_is_refused_by_both_versions_and_left_as_it_is(
-    database: Database, ledger_folder: Path
-):
-    await run(database, "UPDATE meta SET schema_version = 42")
-    await run(database, "DROP TABLE consent")
-
-    with pytest.raises(Unready, match=f"version {SCHEMA_VERSION}, got version 42"):
-        await open_again(ledger_folder)
-
-    with pytest.raises(Unready, match="consent"):
-        await run(database, "SELECT * FROM consent")
 
 
 @pytest.mark.parametrize(
@@ -52,8 +28,19 @@ async def test_tables_of_another_version_are_no_outage(database: Database, state
 
 
 async def test_a_mistake_of_ours_is_no_outage(database: Database):
-    with pytest.raises(OperationalError, match="syntax"):
+    with pytest.raises(DBAPIError, match="syntax"):
         await run(database, "SELEKT 1")
+
+
+async def test_what_raises_leaves_nothing_behind(database: Database):
+    def half(connection) -> None:
+        connection.execute(text("INSERT INTO delivery (the_only_row, cluster) VALUES (1, 'half')"))
+        raise BadInput("on second thoughts")
+
+    with pytest.raises(BadInput):
+        await database.transact(half)
+
+    assert await database.transact(lambda connection: connection.execute(text("SELECT * FROM delivery")).all()) == []
 
 
 async def test_a_database_that_cannot_be_opened_is_waited_for(tmp_path: Path):
@@ -68,13 +55,73 @@ async def test_a_database_that_cannot_be_opened_is_waited_for(tmp_path: Path):
     await database.close()
 
 
-async def test_a_database_that_is_full_is_waited_for(database: Database):
+async def test_a_file_that_is_full_is_waited_for(sqlite_url: str):
+    database = Database(sqlite_url)
+    await database.open()
+
     def fill(connection) -> None:
         connection.exec_driver_sql("PRAGMA max_page_count=1")
         connection.exec_driver_sql("CREATE TABLE filler AS SELECT zeroblob(1000000) AS zeroes")
 
     with pytest.raises(DependencyUnavailable, match="full"):
         await database.transact(fill)
+    await database.close()
+
+
+def test_a_disk_that_is_full_is_waited_for_and_what_was_committed_is_there(sqlite_url: str):
+    # In a process of its own, which is allowed no file larger than this.
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        committed = pool.apply(fill_up, (sqlite_url, 400_000))
+
+    assert committed > 0
+    assert asyncio.run(rows(sqlite_url)) == committed
+
+
+def fill_up(url: str, most_bytes: int) -> int:
+    """Write until there is no room; return how many transactions were confirmed."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))
+
+    async def write() -> int:
+        database, written = Database(url), 0
+        filling = "INSERT INTO consent (identity, kind, at, note) VALUES ('anna', 'granted', 0, 'a long note')"
+        filling = filling.replace("long", "long " * 2000)
+        try:
+            await database.open()
+            while True:
+                await run(database, filling)
+                written += 1
+        except DependencyUnavailable:
+            return written
+        finally:
+            await database.close()
+
+    return asyncio.run(write())
+
+
+async def rows(url: str) -> int:
+    database = Database(url)
+    try:
+        counted = text("SELECT count(*) FROM consent")
+        return await database.transact(lambda connection: int(connection.execute(counted).scalar_one()))
+    finally:
+        await database.close()
+
+
+async def test_a_file_that_is_locked_for_long_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
+    database = Database(sqlite_url)
+    await database.open()
+    monkeypatch.setattr("streams.adapters.sqlite.BUSY_TIMEOUT_MS", 50)
+    impatient = Database(sqlite_url)
+
+    def hold(_connection: object) -> None:
+        with pytest.raises(DependencyUnavailable, match="locked"):
+            asyncio.run(run(impatient, "SELECT 1"))
+
+    await database.transact(hold)
+    await impatient.close()
+    await database.close()
 
 
 async def test_a_file_that_is_no_database_is_bad_input(tmp_path: Path):
@@ -86,16 +133,25 @@ async def test_a_file_that_is_no_database_is_bad_input(tmp_path: Path):
     await database.close()
 
 
-async def test_several_that_open_a_new_database_at_once_all_find_it_whole(ledger_folder: Path):
-    databases = [Database(f"sqlite:///{ledger_folder}/new.db") for _ in range(4)]
-    await asyncio.gather(*(database.open() for database in databases))
-    for database in databases:
-        await run(database, "SELECT * FROM sample")
-        await database.close()
+@pytest.mark.parametrize(
+    "url",
+    ["no url", "nosql:///x.db", "mysql://host/ledger", "postgresql+asyncpg://host/ledger", "postgres://host/ledger"],
+)
+def test_a_url_that_names_no_database_is_refused_with_examples(url: str):
+    with pytest.raises(BadInput, match=r"sqlite:////var/lib/likeness/ledger\.db or postgresql://"):
+        Database(url)
+
+
+@pytest.mark.parametrize("kind", ["nosql", "mysql", "postgresql+asyncpg"])
+def test_a_url_is_not_repeated_because_it_may_hold_a_password(kind: str):
+    with pytest.raises(BadInput) as refused:
+        Database(f"{kind}://likeness:secret@host/ledger")
+
+    assert "secret" not in str(refused.value)
 
 
 class OfServer(Exception):
-    """Stands for what a driver of PostgreSQL raises."""
+    """Stands for what a driver of PostgreSQL raises; what the server itself says is in ``test_postgresql``."""
 
     def __init__(self, state: str | None) -> None:
         super().__init__(f"state {state}")
@@ -105,7 +161,7 @@ class OfServer(Exception):
 OfServer.__name__ = "OperationalError"
 
 
-@pytest.mark.parametrize("state", [None, "08006", "53300", "55P03", "57P01", "40001", "40P01"])
+@pytest.mark.parametrize("state", [None, "08006", "53300", "55P03", "57P01", "40001", "40P01", "25006", "25P03"])
 def test_what_a_server_cannot_do_now_is_an_outage(state: str | None):
     assert isinstance(meaning_of(OperationalError("SELECT 1", {}, OfServer(state))), DependencyUnavailable)
 
@@ -121,4 +177,7 @@ def test_what_a_server_says_of_our_statement_means_nothing_else(state: str):
 
 
 def test_sqlites_own_errors_without_a_code_mean_nothing_else():
-    assert meaning_of(ProgrammingError("SELECT 1", {}, sqlite3.ProgrammingError("closed"))) is None
+    error = ProgrammingError("SELECT 1", {}, sqlite3.ProgrammingError("closed"))
+
+    assert meaning_of(error) is None
+    assert not mends_itself(error)

@@ -2,7 +2,11 @@
 
 import asyncio
 import hashlib
+import os
+import socket
+import warnings
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
@@ -176,3 +180,77 @@ async def test_a_store_that_cannot_be_written_does_not_answer(tmp_path: Path, cr
 def test_a_url_that_nothing_opens_is_refused():
     with pytest.raises(BadInput, match="expected a folder or an fsspec URL"):
         ImageStore("carrier-pigeon://roof")
+
+
+@dataclass
+class Folder:
+    """A store in a folder, and the place of an image that is not in it yet."""
+
+    images: ImageStore
+    ref: ImageRef
+
+    @property
+    def place(self) -> Path:
+        place = Path(self.images.locate(self.ref))
+        place.parent.mkdir(exist_ok=True)
+        return place
+
+
+@pytest.fixture
+async def folder(tmp_path: Path) -> Folder:
+    images = ImageStore(str(tmp_path / "images"))
+    await images.open(create=True)
+    return Folder(images, ImageRef(sha256=hashlib.sha256(b"picture").hexdigest(), size=7))
+
+
+@pytest.fixture
+def outside(tmp_path: Path) -> Path:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / hashlib.sha256(b"picture").hexdigest()).write_bytes(b"picture")
+    return outside
+
+
+def test_a_link_out_of_the_store_is_not_followed(folder: Folder, outside: Path):
+    folder.place.symlink_to(outside / folder.ref.sha256)
+
+    with pytest.raises(ImageAltered, match="a link"):
+        asyncio.run(folder.images.get(folder.ref))
+    assert asyncio.run(folder.images.find(folder.ref.sha256)) is None
+
+
+def test_a_folder_that_is_a_link_is_not_followed_either(folder: Folder, outside: Path):
+    Path(folder.images.locate(folder.ref)).parent.symlink_to(outside)
+
+    with pytest.raises(ImageAltered, match="a link"):
+        asyncio.run(folder.images.get(folder.ref))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: socket.socket(socket.AF_UNIX).bind(path)])
+def test_what_is_no_plain_file_is_neither_read_nor_waited_for(folder: Folder, make: Callable[[str], None]):
+    with chdir(folder.place.parent), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)  # the socket's file stays, which is what is wanted
+        make(folder.place.name)
+
+    with pytest.raises(ImageAltered, match="no plain file"):
+        asyncio.run(folder.images.get(folder.ref))
+    assert asyncio.run(folder.images.find(folder.ref.sha256)) is None
+
+
+def test_a_file_that_is_too_large_is_not_read(folder: Folder):
+    with folder.place.open("wb") as file:
+        file.truncate(1 << 40)  # a terabyte of nothing
+
+    with pytest.raises(ImageAltered, match=r"1099511627776 bytes where the 7 bytes"):
+        asyncio.run(folder.images.get(folder.ref))
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, lambda path: Path(path).symlink_to("/etc/passwd")])
+def test_an_image_that_is_stored_takes_the_place_of_what_is_no_plain_file(folder: Folder, make: Callable[[str], None]):
+    make(str(folder.place))
+
+    ref = asyncio.run(folder.images.put(b"picture"))
+
+    assert asyncio.run(folder.images.get(ref)) == b"picture"
+    assert folder.place.is_file()
+    assert not folder.place.is_symlink()

@@ -1,10 +1,7 @@
-"""What ``ports.Ledger`` promises, on the SQL ledger and a SQLite file."""
+"""What ``ports.Ledger`` promises, on the SQL ledger and on every database."""
 
-import asyncio
-import multiprocessing
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -13,7 +10,6 @@ from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.measurement import Measurement, NearOther
 from streams.core.records import Record
-from streams.errors import BadInput, DependencyUnavailable
 from streams.events import ImageRef
 
 AT = datetime(2030, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
@@ -236,91 +232,16 @@ async def test_what_was_delivered_is_noted_for_good(ledger: SqlLedger):
     assert await ledger.decide([outcome("s-0", value=b"other")]) == [replace(outcome("s-0"), published=True)]
 
 
-async def test_everything_outlives_the_process(ledger: SqlLedger, ledger_folder: Path):
+async def test_everything_outlives_the_process(ledger: SqlLedger, database_url: str):
     await ledger.register([[row()]])
     await ledger.decide([outcome()])
 
-    again = Database(f"sqlite:///{ledger_folder}/ledger.db")
+    again = Database(database_url)
     await again.open()
     try:
         assert await SqlLedger(again).outcomes(["s-0"]) == {"s-0": outcome()}
     finally:
         await again.close()
-
-
-async def test_of_many_writers_at_once_one_wins_and_all_see_the_same(ledger_folder: Path):
-    databases = [Database(f"sqlite:///{ledger_folder}/raced.db") for _ in range(4)]
-    try:
-        await asyncio.gather(*(database.open() for database in databases))
-        results = await asyncio.gather(
-            *(_race(SqlLedger(database), writer) for writer, database in enumerate(databases))
-        )
-    finally:
-        await asyncio.gather(*(database.close() for database in databases))
-
-    assert all(result == results[0] for result in results)
-
-
-def test_of_two_processes_at_once_one_wins_and_both_see_the_same(ledger_folder: Path):
-    url = f"sqlite:///{ledger_folder}/raced.db"
-    with multiprocessing.get_context("spawn").Pool(2) as pool:
-        first, second = pool.starmap(_race_in_process, [(url, 1), (url, 2)])
-
-    assert first == second
-
-
-def _race_in_process(url: str, writer: int) -> list[bytes | None]:
-    async def race() -> list[bytes | None]:
-        database = Database(url)
-        await database.open()
-        try:
-            return await _race(SqlLedger(database), writer)
-        finally:
-            await database.close()
-
-    return asyncio.run(race())
-
-
-async def _race(ledger: SqlLedger, writer: int) -> list[bytes | None]:
-    """Register and decide twenty samples, each writer otherwise; return what the ledger says of them."""
-    said: list[bytes | None] = []
-    mine = f"writer {writer}".encode()
-    for index in range(20):
-        name = f"s-{index}"
-        held = await ledger.register([[row(name, payload=mine)]])
-        [decided] = await ledger.decide([outcome(name, value=mine)])
-        said += [held[name].registration.payload, decided.record.value]
-    return said
-
-
-async def test_a_database_that_is_locked_for_long_is_an_unavailable_dependency(
-    database: Database, ledger_folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr("streams.adapters.database.BUSY_TIMEOUT_MS", 50)
-    impatient = Database(f"sqlite:///{ledger_folder}/ledger.db")
-
-    async def register() -> None:
-        await SqlLedger(impatient).register([[row()]])
-
-    def hold(_connection: object) -> None:
-        with pytest.raises(DependencyUnavailable, match="locked"):
-            asyncio.run(register())
-
-    await database.transact(hold)
-    await impatient.close()
-
-
-@pytest.mark.parametrize("url", ["no url", "nosql:///x.db"])
-def test_a_url_that_names_no_database_is_refused_with_an_example(url: str):
-    with pytest.raises(BadInput, match=r"sqlite:////var/lib/likeness/ledger\.db"):
-        Database(url)
-
-
-def test_a_url_is_not_repeated_because_it_may_hold_a_password():
-    with pytest.raises(BadInput) as refused:
-        Database("nosql://likeness:secret@host/ledger")
-
-    assert "secret" not in str(refused.value)
 
 
 @pytest.mark.parametrize("moment", [AT, datetime(1969, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC)])

@@ -1,7 +1,8 @@
-"""What ``ports.Ledger`` promises the reconciler, on the SQL ledger and a SQLite file."""
+"""What ``ports.Ledger`` promises the reconciler, on the SQL ledger and on every database."""
 
 from datetime import UTC, datetime, timedelta
 
+from streams.adapters.database import Database
 from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
@@ -54,3 +55,17 @@ async def test_another_cluster_has_none_of_the_records_that_were_delivered_befor
     assert await ledger.delivers_to("second", newer_than=AT + SECOND) == 1
     assert await ledger.delivers_to("second", newer_than=AT + SECOND) == 0
     assert [each.sample_id for each in await ledger.unpublished(LATER, 9)] == ["unsent", "young"]
+
+
+async def test_what_another_cluster_lacks_is_found_however_many_rows_there_are(database: Database):
+    ledger = SqlLedger(database, rows_at_a_time=3)
+    names = [f"s-{index}" for index in range(10)]
+    await ledger.register([[row(name)] for name in names])
+    for name in names[::2]:
+        await decided(ledger, name)
+    await ledger.published(names[::2])
+    await ledger.delivers_to("first", newer_than=AT)
+
+    assert await ledger.delivers_to("second", newer_than=AT) == 5
+    assert [each.sample_id for each in await ledger.unpublished(LATER, 99)] == names[::2]
+    assert await ledger.delivers_to("second", newer_than=AT) == 0

@@ -1,13 +1,12 @@
-"""What ``ports.Redrives`` promises, on the SQL ledger and a SQLite file."""
+"""What ``ports.Redrives`` promises, on the SQL ledger and on every database."""
 
 import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import DBAPIError
 
 from streams.adapters.database import Database
 from streams.adapters.ledger import SqlLedger
@@ -138,9 +137,9 @@ async def test_what_was_sent_is_not_found_again(ledger: SqlLedger, redrives: Sql
     assert [each.sent for each in await redrives.history(["s-0", "s-1"])] == [True, False]
 
 
-async def test_of_many_that_reopen_at_once_one_wins(ledger: SqlLedger, ledger_folder: Path):
+async def test_of_many_that_reopen_at_once_one_wins(ledger: SqlLedger, database_url: str):
     await ended(ledger, outcome())
-    databases = [Database(f"sqlite:///{ledger_folder}/ledger.db") for _ in range(4)]
+    databases = [Database(database_url) for _ in range(4)]
     try:
         raced = await asyncio.gather(*(reopen(SqlRedrives(database)) for database in databases))
         assert len([each for each in raced if each is not None]) == 1
@@ -149,14 +148,24 @@ async def test_of_many_that_reopen_at_once_one_wins(ledger: SqlLedger, ledger_fo
         await asyncio.gather(*(database.close() for database in databases))
 
 
+_NEVER_IN_FLIGHT = {
+    "sqlite": ["CREATE TRIGGER blocked BEFORE UPDATE ON sample BEGIN SELECT RAISE(ABORT, 'cut'); END"],
+    "postgresql": [
+        "CREATE FUNCTION cut() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'cut'; END $$",
+        "CREATE TRIGGER blocked BEFORE UPDATE ON sample FOR EACH ROW EXECUTE FUNCTION cut()",
+    ],
+}
+
+
 async def test_the_audit_row_is_written_and_the_sample_reopened_both_or_neither(
     ledger: SqlLedger, redrives: SqlRedrives, database: Database
 ):
     await ended(ledger, outcome())
-    blocked = "CREATE TRIGGER blocked BEFORE UPDATE ON sample BEGIN SELECT RAISE(ABORT, 'cut'); END"
-    await database.transact(lambda connection: connection.execute(text(blocked)))
+    # The audit row goes in first, and then the sample may not be in flight.
+    for statement in _NEVER_IN_FLIGHT["postgresql" if database.is_server else "sqlite"]:
+        await database.transact(lambda connection, statement=statement: connection.execute(text(statement)))
 
-    with pytest.raises(IntegrityError, match="cut"):
+    with pytest.raises(DBAPIError, match="cut"):
         await reopen(redrives)
 
     assert await redrives.history(["s-0"]) == []
