@@ -6,7 +6,7 @@ from rich.table import Table
 
 from streams.cli.demo_run import Shown
 from streams.cli.output import page, say
-from streams.tools.audit import render
+from streams.tools.audit_tables import render
 from streams.tools.report_levels import Level, by_strength, unmade
 
 

@@ -7,6 +7,7 @@ process: the batch comes again, to this worker or another one.
 
 import asyncio
 import logging
+import time
 from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
@@ -16,6 +17,7 @@ from mode import CrashingSupervisor
 
 from streams.core.records import Message, Record
 from streams.ports import Services
+from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
 from streams.settings import Settings
@@ -23,8 +25,16 @@ from streams.settings import Settings
 log = logging.getLogger(__name__)
 
 
-def add_agent(app: faust.App, role: Role, services: Services, settings: Settings, patience: Patience) -> None:
+def add_agent(
+    app: faust.App,
+    role: Role,
+    services: Services,
+    settings: Settings,
+    patience: Patience,
+    metrics: Metrics | None = None,
+) -> None:
     """Make the app run the role's step on the role's topics."""
+    metrics = metrics or Metrics()
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     source = app.topic(*(topic.name for topic in role.sources), **raw)
 
@@ -33,7 +43,8 @@ def add_agent(app: faust.App, role: Role, services: Services, settings: Settings
         # end of what was fetched while the process shuts down: that would count unseen messages as done, and commit.
         stream.enable_acks = False
         async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_seconds):
-            messages = [_message(event) for event in events]
+            messages, began = [_message(event) for event in events], time.monotonic()
+            metrics.read(messages)
             try:
                 effects = await patience(partial(role.step, messages, services))
                 await _deliver(app, effects.records)
@@ -45,6 +56,7 @@ def add_agent(app: faust.App, role: Role, services: Services, settings: Settings
                 raise
             for event in events:
                 await stream.ack(event)
+            metrics.done(effects, seconds=time.monotonic() - began)
 
     app.agent(source, name=f"likeness.{role.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(run)
 

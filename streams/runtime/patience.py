@@ -4,6 +4,7 @@ Waiting keeps the partitions and their order; nothing is flagged, dead-lettered 
 """
 
 import logging
+import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, wait_random_exponential
 
 from streams.errors import DependencyUnavailable
+from streams.runtime.metrics import Metrics
 
 T = TypeVar("T")
 
@@ -29,6 +31,9 @@ class Patience:
 
     failures: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     """Failures in a row, by dependency."""
+    metrics: Metrics = field(default_factory=Metrics)
+    _down_since: dict[str, float] = field(default_factory=dict)
+    """When each of them first failed, on a clock that only goes forward."""
 
     @property
     def failing(self) -> tuple[str, ...]:
@@ -61,10 +66,15 @@ class Patience:
             return
         self.failures[error.dependency] += 1
         count = self.failures[error.dependency]
+        self._down_since.setdefault(error.dependency, time.monotonic())
+        self.metrics.failed(error.dependency, count, breaker_open=count >= OPEN_AFTER)
         if count == 1 or count == OPEN_AFTER or count % 60 == 0:
             says = "breaker open" if count >= OPEN_AFTER else "trying again"
             log.warning("%s; %s (failure %d in a row)", error, says, count)
 
     def _recovered(self) -> None:
         for name in [name for name, count in self.failures.items() if count]:
-            log.warning("%s answers again after %d failures", name, self.failures.pop(name))
+            count, seconds = self.failures.pop(name), time.monotonic() - self._down_since.pop(name, time.monotonic())
+            says = ", breaker closed" if count >= OPEN_AFTER else ""
+            log.warning("%s answers again after %d failures in %.1f s%s", name, count, seconds, says)
+            self.metrics.answered(name)

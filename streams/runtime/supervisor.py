@@ -8,6 +8,7 @@ from pathlib import Path
 
 from streams.errors import SETUP_STATUS, Unready
 from streams.processes.child import Child
+from streams.runtime.metrics import Oversight
 
 log = logging.getLogger(__name__)
 
@@ -48,6 +49,7 @@ class Supervisor:
         env: Mapping[str, str],
         log_dir: Path,
         command: Callable[[str], Sequence[str]],
+        oversight: Oversight | None = None,
     ) -> None:
         """Prepare ``workers`` slots for each role.
 
@@ -57,31 +59,37 @@ class Supervisor:
             env: The whole environment of every worker.
             log_dir: Where each worker's log goes.
             command: From a role to the command that works on it.
+            oversight: Told how the workers fare.
         """
         self.slots = [Slot(role, number) for role in roles for number in range(1, workers + 1)]
         self._env, self._log_dir, self._command = env, log_dir, command
+        self._oversight = oversight or Oversight()
 
     async def run(self, stopping: asyncio.Event) -> None:
         """Supervise until ``stopping`` is set.
 
         Raises:
             Unready: If a worker says that it must not run as it is set up.
+            BadInput: If their metrics cannot be served.
         """
-        try:
-            while not stopping.is_set():
-                for slot in self.slots:
-                    self._look(slot, asyncio.get_running_loop().time())
-                await asyncio.sleep(_LOOK_SECONDS)
-        finally:
-            children = [slot.child for slot in self.slots if slot.child is not None]
-            await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children))
+        with self._oversight.watching():
+            try:
+                while not stopping.is_set():
+                    for slot in self.slots:
+                        self._look(slot, asyncio.get_running_loop().time())
+                    await asyncio.sleep(_LOOK_SECONDS)
+            finally:
+                children = [slot.child for slot in self.slots if slot.child is not None]
+                await asyncio.gather(*(asyncio.to_thread(child.stop) for child in children))
 
     def _look(self, slot: Slot, now: float) -> None:
         if slot.child is None:
             if now >= slot.start_at:
                 log_path = self._log_dir / f"worker-{slot.name}.log"
-                slot.child = Child.start(slot.name, self._command(slot.role), self._env, log_path, grace=25.0)
+                env = {**self._env, **self._oversight.environment(slot.role, slot.name)}
+                slot.child = Child.start(slot.name, self._command(slot.role), env, log_path, grace=25.0)
                 slot.started_at = now
+                self._oversight.started(slot.role)
             return
         status = slot.child.poll()
         if status is None:
@@ -93,5 +101,6 @@ class Supervisor:
         log.warning("worker %s ended with status %s; starting it again in %.1f s", slot.name, status, slot.pause)
         slot.child.stop()
         slot.child, slot.start_at = None, now + slot.pause
+        self._oversight.ended(slot.role, slot.name)
         slot.restarts += 1
         slot.pause = min(LONGEST_PAUSE, 2 * slot.pause)

@@ -7,7 +7,9 @@ from contextlib import suppress
 from functools import partial
 
 from streams.ports import Services
-from streams.runtime.app import build_app, quiet_libraries
+from streams.runtime.app import build_app
+from streams.runtime.logs import quiet_libraries, quieten_dying_threads
+from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.ready import find_topics
 from streams.runtime.roles import Role
@@ -20,13 +22,16 @@ log = logging.getLogger(__name__)
 STOP_SECONDS = 20.0
 
 
-async def work(settings: Settings, services: Services, role: Role, patience: Patience) -> None:
+async def work(
+    settings: Settings, services: Services, role: Role, patience: Patience, metrics: Metrics | None = None
+) -> None:
     """Run one role until SIGTERM or SIGINT.
 
     Raises:
         Exception: Whatever ended the agent; the process should end with it.
     """
     quiet_libraries()
+    metrics = metrics or Metrics()
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -35,7 +40,7 @@ async def work(settings: Settings, services: Services, role: Role, patience: Pat
     ready = asyncio.create_task(patience(partial(find_topics, settings.address("kafka"))))
     if not await _first(ready, stopping):
         return
-    app = build_app(settings, services, role, patience)
+    app = build_app(settings, metrics.watch(services), role, patience, metrics)
     await app.start()
     Watchdog(
         settings.address("kafka"),
@@ -43,10 +48,12 @@ async def work(settings: Settings, services: Services, role: Role, patience: Pat
         patience,
         lambda: {(place.topic, place.partition) for place in app.consumer.assignment()},
         limit_seconds=settings.stuck_after_seconds,
+        metrics=metrics,
     ).start()
     log.info("%s works for group %s", role.name, role.group(settings.group))
     stopped = asyncio.create_task(app.wait_until_stopped())
     await _first(stopped, stopping)
+    quieten_dying_threads()
     with suppress(TimeoutError):
         await asyncio.wait_for(app.stop(), STOP_SECONDS)
     if app.crash_reason is not None:

@@ -3,11 +3,8 @@
 It is independent of the worker: its own SQL, its own consumer, its own reading of the messages.
 """
 
-from collections.abc import Mapping
+import math
 from datetime import UTC, datetime
-
-from rich.markup import escape
-from rich.table import Table
 
 from streams import topics
 from streams.tools.audit_rows import read_reopened, read_rows
@@ -22,7 +19,14 @@ _READERS = {
 }
 
 
-async def audit(kafka: str, ledger_url: str, *, group: str = "likeness", timeout_seconds: float = 30.0) -> Balance:
+async def audit(
+    kafka: str,
+    ledger_url: str,
+    *,
+    group: str = "likeness",
+    timeout_seconds: float = 30.0,
+    overdue_seconds: float = math.inf,
+) -> Balance:
     """Count every sample. May run at any time, beside any number of workers; it changes nothing.
 
     The order matters. What is committed must have a row, so commits are read before rows. What a row calls delivered
@@ -35,6 +39,7 @@ async def audit(kafka: str, ledger_url: str, *, group: str = "likeness", timeout
         ledger_url: The ledger's database, as an SQLAlchemy URL.
         group: Prefix of the worker's consumer groups.
         timeout_seconds: How long Kafka or the ledger may be silent.
+        overdue_seconds: A sample that has been in flight for longer is overdue, so unaccounted for.
 
     Raises:
         DependencyUnavailable: If Kafka or the ledger does not answer.
@@ -49,48 +54,14 @@ async def audit(kafka: str, ledger_url: str, *, group: str = "likeness", timeout
         rows = await read_rows(ledger_url, timeout_seconds=timeout_seconds)
         until = await reader.ends(topic.name for topic in topics.ALL)
         reopened = await read_reopened(ledger_url, timeout_seconds=timeout_seconds)
-        tally = Tally(rows, committed, now=datetime.now(UTC), before_rows=before_rows, reopened=reopened)
+        tally = Tally(
+            rows,
+            committed,
+            now=datetime.now(UTC),
+            before_rows=before_rows,
+            reopened=reopened,
+            overdue_seconds=overdue_seconds,
+        )
         async for record in reader.records(until):
             tally.see(record)
     return tally.balance()
-
-
-def render(balance: Balance) -> Table:
-    """Return the balance as a table for the terminal."""
-    conclusion = "[green]everything adds up[/]" if balance.sound else "[bold red]this does not add up[/]"
-    table = Table(title=f"Audit: {conclusion}", title_justify="left", show_header=False)
-    table.add_column(justify="left")
-    table.add_column(justify="right")
-    table.add_column(overflow="fold", style="dim")
-    table.add_row("requested", str(balance.requested), "samples that the ledger has registered")
-    for name, meaning in (
-        ("accepted", "shown to be good"),
-        ("flagged", _listed(balance.reasons)),
-        ("dead", _listed(balance.dead_reasons)),
-        ("in_flight", "no verdict yet, or not delivered yet"),
-    ):
-        table.add_row(f"  {name.replace('_', ' ')}", str(getattr(balance, name)), meaning)
-    table.add_section()
-    for name, meaning in (
-        ("lost", "asked for or decided, and nowhere to be found"),
-        ("conflicting", "two different ends of one sample"),
-        ("phantom", "ends of samples that nobody registered"),
-        ("misnamed", "records that contradict their key or topic"),
-        ("inexact", "right value, other key, headers or time"),
-    ):
-        count = getattr(balance, name)
-        table.add_row(name, f"[bold red]{count}[/]" if count else "[green]0[/]", meaning)
-    table.add_section()
-    table.add_row("unread", str(balance.unread), "asked for, and not read by the worker yet")
-    table.add_row("duplicates", str(balance.duplicates), "repeated records, the same to the byte")
-    table.add_row("superseded", str(balance.superseded), "dead letters that were sent back")
-    table.add_row("expired", str(balance.expired), "older than their topic keeps records")
-    for kind, offences in balance.offences.items():
-        table.add_section()
-        for offence in offences:
-            table.add_row(f"[red]{kind}[/]", "", escape(f"{offence.sample_id}: {offence.why}"))
-    return table
-
-
-def _listed(reasons: Mapping[str, int]) -> str:
-    return escape(", ".join(f"{reason} {count}" for reason, count in reasons.items()))

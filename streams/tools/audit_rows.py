@@ -22,10 +22,10 @@ T = TypeVar("T")
 ROWS_AT_A_TIME = 1000
 
 _EVERY_ROW = text(
-    "SELECT sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at"
-    " FROM sample"
+    "SELECT sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at,"
+    " registered_at FROM sample"
 )
-_EVERY_REOPENED = text("SELECT sample_id, topic, key, value, headers, time FROM redrive WHERE reopened = 1")
+_EVERY_REOPENED = text("SELECT sample_id, topic, key, value, headers, time, at FROM redrive WHERE reopened = 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +36,8 @@ class Superseded:
     value: bytes
     envelope: bytes
     time_ms: int
+    at_ms: int = 0
+    """When it was taken back."""
 
 
 Reopened = dict[str, tuple[Superseded, ...]]
@@ -53,6 +55,7 @@ class Row:
     identity: str | None
     model: str | None
     image_sha256: str | None
+    registered_ms: int
     topic: str | None = None
     """Where the record belongs; None while nothing is decided."""
     value: bytes = b""
@@ -61,6 +64,11 @@ class Row:
     published: bool = False
     superseded: tuple[Superseded, ...] = ()
     """What was taken back before the row was read."""
+
+    @property
+    def open_since_ms(self) -> int:
+        """Since when the sample waits for its end: since it was registered, or last put back in flight."""
+        return max([self.registered_ms, *(one.at_ms for one in self.superseded)])
 
 
 async def read_rows(url: str, *, timeout_seconds: float) -> dict[str, Row]:
@@ -128,14 +136,15 @@ def _reopened(connection: Connection) -> Reopened:
         return {}  # nobody ever sent a dead letter back
     reopened: Reopened = {}
     for held in connection.execute(_EVERY_REOPENED):
-        one = Superseded(held.topic, digest(_bytes(held.value)), _envelope(held), held.time // 1000)
+        one = Superseded(held.topic, digest(_bytes(held.value)), _envelope(held), held.time // 1000, held.at // 1000)
         reopened[held.sample_id] = (*reopened.get(held.sample_id, ()), one)
     return reopened
 
 
 def _row(held: Any, superseded: tuple[Superseded, ...]) -> Row:
     content = asked_content(bytes(held.payload))
-    asked = (held.sample_id, held.state, content, held.identity, held.model, held.image_sha256)
+    named = (held.sample_id, held.state, content, held.identity, held.model, held.image_sha256)
+    asked = (*named, held.registered_at // 1000)
     if held.topic is None:
         return Row(*asked, superseded=superseded)
     return Row(

@@ -14,6 +14,21 @@ class Offence:
 
 
 @dataclass(frozen=True)
+class Hour:
+    """The balance of the samples that were registered in one hour."""
+
+    hour: str
+    """When it began, in UTC, such as ``2026-01-31T05:00Z``."""
+    requested: int
+    accepted: int
+    flagged: int
+    dead: int
+    in_flight: int
+    unaccounted: int
+    """So many of the hour's samples are not explained. Without any, the others add up to ``requested``."""
+
+
+@dataclass(frozen=True)
 class Balance:
     """``requested == accepted + flagged + dead + in_flight``, or something is wrong."""
 
@@ -44,11 +59,19 @@ class Balance:
     """Decided rows whose record is older than its topic keeps records."""
     superseded: int = 0
     """Dead letters whose samples were put back in flight: they end nothing any more."""
+    overdue: int = 0
+    """Rows that have been in flight for longer than they should: nothing contradicts them, nobody explains them."""
+    unaccounted: int = 0
+    """Samples that should be there and are not explained: each one that is lost, conflicting, phantom, misnamed,
+    inexact or overdue, counted once, whichever of these it is."""
     reasons: Mapping[str, int] = field(default_factory=dict)
     """Primary reason of flagged samples to their number, the most frequent first."""
     dead_reasons: Mapping[str, int] = field(default_factory=dict)
     offences: Mapping[str, tuple[Offence, ...]] = field(default_factory=dict)
     """Name of one of the counts above to the first samples that it counts, with why."""
+    hours: tuple[Hour, ...] = ()
+    """The same by the hour in which the row was registered, in order; hours without a row are left out. Ends without a
+    row, and samples without one, are in no hour."""
 
     @property
     def balanced(self) -> bool:
@@ -63,8 +86,8 @@ class Balance:
 
     @property
     def sound(self) -> bool:
-        """Balanced, and not one record is wrong in any other way."""
-        return self.balanced and self.exactly_judged and self.phantom == 0 and self.inexact == 0
+        """Balanced, and not one sample is unaccounted for."""
+        return self.balanced and self.unaccounted == 0
 
     @property
     def settled(self) -> bool:

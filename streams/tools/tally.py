@@ -1,14 +1,15 @@
 """How the balance is struck: rows of the ledger, records of the topics and committed offsets go in. Pure."""
 
-from collections import Counter
+import math
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 
 from streams import topics
 from streams.tools.audit_records import Ask, End, Raw, ask, end
 from streams.tools.audit_rows import Reopened, Row, Superseded
-from streams.tools.balance import Balance, Offence
+from streams.tools.balance import Balance, Hour, Offence
 
 #: So many offending samples are listed of each kind; all are counted.
 LISTED = 50
@@ -20,6 +21,9 @@ _TOPIC_OF = {
     "dead": topics.DEAD_LETTERS.name,
 }
 _RETENTION_MS = {topic.name: topic.retention_ms for topic in topics.ENDS}
+_HOUR_MS = 3_600_000
+#: What is counted for every hour too. ``unaccounted`` has one addition: what no row knows is in no hour.
+_BY_HOUR = ("requested", *_TOPIC_OF, "in_flight")
 _Place = tuple[str, int]
 
 
@@ -31,6 +35,7 @@ def balance(
     now: datetime,
     before_rows: Mapping[_Place, int] | None = None,
     reopened: Reopened | None = None,
+    overdue_seconds: float = math.inf,
 ) -> Balance:
     """Weigh the ledger against the topics.
 
@@ -42,8 +47,9 @@ def balance(
         before_rows: (topic, partition) of the ends to the offset up to which records were there before the rows were
             read: a record behind it may be newer than the rows. None: all were there before.
         reopened: Dead letters that were taken back, read after every record was there. None: those that the rows know.
+        overdue_seconds: A row that has been in flight for longer is overdue.
     """
-    tally = Tally(rows, committed, now=now, before_rows=before_rows, reopened=reopened)
+    tally = Tally(rows, committed, now=now, before_rows=before_rows, reopened=reopened, overdue_seconds=overdue_seconds)
     for record in records:
         tally.see(record)
     return tally.balance()
@@ -60,12 +66,14 @@ class Tally:
         now: datetime,
         before_rows: Mapping[_Place, int] | None = None,
         reopened: Reopened | None = None,
+        overdue_seconds: float = math.inf,
     ) -> None:
         """See ``balance``."""
         self._rows = rows
         self._reopened = reopened or {}
         self._committed = committed
         self._now_ms = now.timestamp() * 1000
+        self._overdue_before_ms = self._now_ms - overdue_seconds * 1000
         self._before_rows = before_rows
         self._ends: dict[str, set[tuple[str, bytes]]] = {}
         self._envelopes: dict[str, bytes] = {}
@@ -74,6 +82,8 @@ class Tally:
             kind: {} for kind in ("lost", "conflicting", "phantom", "misnamed", "inexact")
         }
         self._counts: Counter[str] = Counter()
+        self._hours: defaultdict[int, Counter[str]] = defaultdict(Counter)
+        self._overdue: list[Offence] = []
         self._reasons: Counter[str] = Counter()
         self._dead_reasons: Counter[str] = Counter()
 
@@ -87,21 +97,34 @@ class Tally:
     def balance(self) -> Balance:
         """Return the balance of everything seen."""
         for row in self._rows.values():
+            overdue = self._counts["overdue"]
+            self._count(row, "requested")
             self._place(row)
+            if self._counts["overdue"] > overdue or any(row.sample_id in found for found in self._offences.values()):
+                self._count(row, "unaccounted")
+        nowhere = {sample_id for found in self._offences.values() for sample_id in found if sample_id not in self._rows}
         offences = {kind: self._listed(found) for kind, found in self._offences.items() if found}
+        if self._overdue:
+            offences["overdue"] = tuple(self._overdue)
         return Balance(
-            requested=len(self._rows),
-            **{name: self._counts[name] for name in (*_TOPIC_OF, "in_flight", "expired", "duplicates", "superseded")},
+            **{name: self._counts[name] for name in (*_BY_HOUR, "expired", "duplicates", "superseded", "overdue")},
             unread=len(self._unread),
+            unaccounted=self._counts["unaccounted"] + len(nowhere),
             **{kind: len(found) for kind, found in self._offences.items()},
             reasons=dict(self._reasons.most_common()),
             dead_reasons=dict(self._dead_reasons.most_common()),
             offences=offences,
+            hours=tuple(_hour(number, self._hours[number]) for number in sorted(self._hours)),
         )
 
     @staticmethod
     def _listed(found: Mapping[str, str]) -> tuple[Offence, ...]:
         return tuple(Offence(sample_id, why) for sample_id, why in list(found.items())[:LISTED])
+
+    def _count(self, row: Row, name: str) -> None:
+        """Count in all, and in the hour in which the row was registered."""
+        self._counts[name] += 1
+        self._hours[row.registered_ms // _HOUR_MS][name] += 1
 
     def _offend(self, kind: str, sample_id: str, why: str) -> None:
         self._offences[kind].setdefault(sample_id, why)
@@ -198,7 +221,7 @@ class Tally:
         row = self._as_reopened(row)
         if row.topic is None:
             if row.state == "in_flight":
-                self._counts["in_flight"] += 1
+                self._in_flight(row)
             else:
                 self._offend("lost", row.sample_id, f"the ledger says {row.state!r} and holds no record for it")
             return
@@ -207,15 +230,32 @@ class Tally:
             return
         found = self._ends.get(row.sample_id, set())
         if (row.topic, row.value) in found:
-            self._counts[row.state] += 1
+            self._count(row, row.state)
         elif not row.published:
-            self._counts["in_flight"] += 1
+            self._in_flight(row)
         elif self._now_ms - row.time_ms > _RETENTION_MS[row.topic]:
-            self._counts[row.state] += 1
+            self._count(row, row.state)
             self._counts["expired"] += 1
         elif not found:
             why = f"decided as {row.state} and noted as delivered, there is no record of it on {row.topic}"
             self._offend("lost", row.sample_id, why)
+
+    def _in_flight(self, row: Row) -> None:
+        """Count a row without an end, and say so where it has been without one for too long."""
+        self._count(row, "in_flight")
+        since = max([row.open_since_ms, *(one.at_ms for one in self._reopened.get(row.sample_id, ()))])
+        if since >= self._overdue_before_ms:
+            return
+        self._counts["overdue"] += 1
+        if len(self._overdue) < LISTED:
+            hours = (self._now_ms - since) / _HOUR_MS
+            what = "no verdict" if row.topic is None else f"decided as {row.state}, and not delivered,"
+            self._overdue.append(Offence(row.sample_id, f"{what} for {hours:.1f} h"))
+
+
+def _hour(number: int, counts: Counter[str]) -> Hour:
+    began = datetime.fromtimestamp(number * _HOUR_MS / 1000, UTC)
+    return Hour(f"{began:%Y-%m-%dT%H:%MZ}", **{name: counts[name] for name in (*_BY_HOUR, "unaccounted")})
 
 
 def _end_of(row: Row) -> Superseded:

@@ -15,6 +15,7 @@ from streams.adapters.database import Database
 from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
 from streams.core.faces import Examined
+from streams.runtime.metrics import metered
 from streams.runtime.patience import Patience
 from streams.runtime.roles import ROLES
 from streams.runtime.worker import work
@@ -67,7 +68,8 @@ async def main(role: str, trouble: str) -> None:
     )
     await enrol(everything, "anna", [1, 0, 0, 0, 0, 0, 0, 0])
     try:
-        await work(settings, everything, ROLES[role], Patience())
+        with metered(settings, role, ["milvus"]) as metrics:
+            await work(settings, everything, ROLES[role], Patience(metrics=metrics), metrics)
     finally:
         await database.close()
 

@@ -11,14 +11,18 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.console import Console
 from sqlalchemy import create_engine, text
 
 from streams.errors import BadInput, DependencyUnavailable
-from streams.tools.audit import audit, render
+from streams.tools.audit import audit
 from streams.tools.audit_records import Raw, asked_content, derived, digest, envelope
 from streams.tools.audit_rows import Row, Superseded, read_reopened, read_rows
+from streams.tools.audit_tables import HOURS_SHOWN, render, render_hours
 from streams.tools.audit_topics import Topics
+from streams.tools.balance import Hour
 from streams.tools.tally import LISTED, balance
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
@@ -66,12 +70,13 @@ def row_of(record, *, asked=None, **fields: Any):
         "time_ms": record.time_ms,
         "published": True,
     }
-    return Row(sample_id.decode(), state, content, "anna", "gan", IMAGE, **(end | fields))
+    return Row(sample_id.decode(), state, content, "anna", "gan", IMAGE, **({"registered_ms": NOW_MS} | end | fields))
 
 
-def waiting(sample_id, asked=None):
+def waiting(sample_id, asked=None, *, hours=0.0):
+    """A row that was registered so many hours ago and has no end yet."""
     content = asked_content(asked.value) if asked else None
-    return Row(sample_id, "in_flight", content, "anna", "gan", IMAGE)
+    return Row(sample_id, "in_flight", content, "anna", "gan", IMAGE, NOW_MS - int(hours * 3_600_000))
 
 
 def weigh(rows: Sequence[Row], records, committed=100, **how: Any):
@@ -294,6 +299,106 @@ def test_the_table_names_the_offender_and_survives_markup_in_it():
     assert "does not add up" in shown
 
 
+# -- what has been in flight for too long ------------------------------------------------------------------------------
+
+
+def overdue(rows, records=(), **how: Any):
+    return weigh(rows, records, overdue_seconds=3600, **how)
+
+
+def test_a_sample_in_flight_is_overdue_only_when_longer_than_the_limit():
+    found = overdue([waiting(S0, hours=1.001), waiting(S1, hours=1)])
+    only(found, "overdue", S0)
+    assert (found.in_flight, found.unaccounted, found.balanced) == (2, 1, True)
+    assert "no verdict for 1.0 h" in found.offences["overdue"][0].why
+
+
+def test_a_verdict_that_is_not_delivered_for_too_long_is_overdue():
+    found = overdue([row_of(ended(S0), published=False, registered_ms=NOW_MS - 7_200_000)])
+    only(found, "overdue", S0)
+    assert "not delivered" in found.offences["overdue"][0].why
+
+
+def test_a_sample_that_was_sent_back_lately_is_not_overdue_however_old_it_is():
+    letter = ended(S0, DEAD)
+    long_ago, lately = (taken_back(letter, at_ms=NOW_MS - hours * 3_600_000) for hours in (2, 1))
+    old = waiting(S0, hours=50)
+    only(overdue([replace(old, superseded=(long_ago,))], [letter]), "overdue", S0)
+    assert overdue([replace(old, superseded=(lately,))], [letter]).sound
+    assert overdue([row_of(letter, registered_ms=old.registered_ms)], [letter], reopened={S0: (lately,)}).sound
+
+
+def test_overdue_samples_are_all_counted_and_listed_in_part():
+    found = overdue([waiting(f"{i:032x}", hours=2) for i in range(LISTED + 10)])
+    assert (found.overdue, found.unaccounted, len(found.offences["overdue"])) == (LISTED + 10, LISTED + 10, LISTED)
+
+
+def test_a_sample_that_is_wrong_in_two_ways_is_unaccounted_for_once():
+    found = overdue([waiting(S0, hours=2)], [ended(S0)])
+    assert (found.conflicting, found.overdue, found.unaccounted) == (1, 1, 1)
+    nameless = weigh([], [replace(ended(S0, DEAD), headers=())])
+    assert (nameless.phantom, nameless.misnamed, nameless.unaccounted) == (1, 1, 1)
+
+
+# -- by the hour -------------------------------------------------------------------------------------------------------
+
+_KINDS_OF_ROW = st.sampled_from(["accepted", "flagged", "dead", "undelivered", "in flight", "lost", "conflicting"])
+
+
+def built(n: int, kind: str, hours: int):
+    """One row of a kind, registered so many hours ago, and its records."""
+    sample_id = derived("generation", "shop", f"r-{n}", 0)
+    at = {"registered_ms": NOW_MS - hours * 3_600_000 + n}
+    record = ended(sample_id, {"flagged": FLAGGED, "dead": DEAD}.get(kind, ACCEPTED), offset=n)
+    match kind:
+        case "in flight":
+            return waiting(sample_id, hours=hours), []
+        case "undelivered":
+            return row_of(record, published=False, **at), []
+        case "lost":
+            return row_of(record, **at), []
+        case "conflicting":
+            return row_of(record, **at), [record, ended(sample_id, FLAGGED, offset=n)]
+    return row_of(record, **at), [record]
+
+
+@given(st.lists(st.tuples(_KINDS_OF_ROW, st.integers(0, 5)), max_size=30), st.integers(0, 3))
+def test_the_hours_add_up_to_the_whole(kinds, phantoms):
+    made = [built(n, kind, hours) for n, (kind, hours) in enumerate(kinds)]
+    records = [record for _, some in made for record in some] + [ended(f"{n:032x}") for n in range(phantoms)]
+    found = overdue([row for row, _ in made], records)
+    for name in ("requested", "accepted", "flagged", "dead", "in_flight"):
+        assert sum(getattr(hour, name) for hour in found.hours) == getattr(found, name)
+    assert sum(hour.unaccounted for hour in found.hours) + phantoms == found.unaccounted
+    assert (found.unaccounted == 0) == found.sound
+    for hour in found.hours:
+        missing = hour.requested - (hour.accepted + hour.flagged + hour.dead + hour.in_flight)
+        assert 0 <= missing <= hour.unaccounted
+
+
+def test_a_row_is_counted_in_the_hour_in_which_it_was_registered():
+    record = ended(S0)
+    early = row_of(record, registered_ms=int(datetime(2026, 1, 30, 21, 59, 59, 999_000, UTC).timestamp() * 1000))
+    late = replace(waiting(S1), registered_ms=int(datetime(2026, 1, 30, 22, tzinfo=UTC).timestamp() * 1000))
+    hours = weigh([late, early], [record]).as_dict()["hours"]
+    zero = dict.fromkeys(("requested", "accepted", "flagged", "dead", "in_flight", "unaccounted"), 0)
+    assert list(hours) == [
+        zero | {"hour": "2026-01-30T21:00Z", "requested": 1, "accepted": 1},
+        zero | {"hour": "2026-01-30T22:00Z", "requested": 1, "in_flight": 1},
+    ]
+
+
+def test_the_table_of_hours_shows_the_last_ones_and_every_other_that_does_not_add_up():
+    hours = [Hour(f"2026-01-{n // 24 + 1:02}T{n % 24:02}:00Z", 2, 1, 1, 0, 0, int(n == 3)) for n in range(60)]
+    console = Console(width=120, record=True, file=io.StringIO())
+    console.print(render_hours(hours))
+    shown = console.export_text()
+    assert shown.count("2026-01-") == HOURS_SHOWN + 1
+    assert "2026-01-01 03:00" in shown
+    assert f"{60 - HOURS_SHOWN - 1} earlier ones" in shown
+    assert str(2 * (60 - HOURS_SHOWN - 1)) in shown
+
+
 # -- dead letters that were sent back ----------------------------------------------------------------------------------
 
 
@@ -364,24 +469,27 @@ def test_a_row_that_was_reopened_after_it_was_read_accuses_nobody():
 
 # -- reading the ledger ------------------------------------------------------------------------------------------------
 
-COLUMNS = "sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at"
+COLUMNS = (
+    "sample_id, state, payload, identity, model, image_sha256, registered_at,"
+    " topic, key, value, headers, time, published_at"
+)
 
 
 async def test_rows_are_read_as_digests_of_what_was_to_be_published(tmp_path):
     url = f"sqlite:///{tmp_path / 'ledger.db'}"
     record, asked = ended(S0), request()
     headers = json.dumps([[name, value.hex()] for name, value in record.headers])
-    decided = (S0, "accepted", asked.value, "anna", "gan", IMAGE)
+    decided = (S0, "accepted", asked.value, "anna", "gan", IMAGE, NOW_MS * 1000)
     outbox = (ACCEPTED, record.key, record.value, headers, NOW_MS * 1000 + 999, 1)
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE TABLE sample ({COLUMNS})"))
-        insert = f"INSERT INTO sample ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constant names
+        insert = f"INSERT INTO sample ({COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)"  # noqa: S608 - constant names
         connection.exec_driver_sql(insert, (*decided, *outbox))
-        connection.exec_driver_sql(insert, (S1, "in_flight", asked.value, "anna", "gan", None, *([None] * 6)))
+        connection.exec_driver_sql(insert, (S1, "in_flight", asked.value, "anna", "gan", None, 1999, *([None] * 6)))
     engine.dispose()
     rows = await read_rows(url, timeout_seconds=10)
-    undecided = Row(S1, "in_flight", asked_content(asked.value), "anna", "gan", None)
+    undecided = Row(S1, "in_flight", asked_content(asked.value), "anna", "gan", None, 1)
     assert rows == {S0: row_of(record, asked=asked), S1: undecided}
 
 
@@ -392,16 +500,20 @@ async def test_what_was_taken_back_is_read_of_samples_and_not_of_messages(tmp_pa
     engine = create_engine(url)
     with engine.begin() as connection:
         connection.execute(text(f"CREATE TABLE sample ({COLUMNS})"))
-        insert = "INSERT INTO sample (sample_id, state, payload) VALUES (?, 'in_flight', ?)"
-        connection.exec_driver_sql(insert, (S0, b"{}"))
+        insert = "INSERT INTO sample (sample_id, state, payload, registered_at) VALUES (?, 'in_flight', ?, ?)"
+        connection.exec_driver_sql(insert, (S0, b"{}", 0))
     assert await read_reopened(url, timeout_seconds=10) == {}
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE redrive (sample_id, reopened, topic, key, value, headers, time)"))
+        connection.execute(text("CREATE TABLE redrive (sample_id, reopened, topic, key, value, headers, time, at)"))
         for sample_id, reopened in ((S0, 1), (S1, 0)):
-            connection.exec_driver_sql("INSERT INTO redrive VALUES (?,?,?,?,?,?,?)", (sample_id, reopened, *record))
+            connection.exec_driver_sql(
+                "INSERT INTO redrive VALUES (?,?,?,?,?,?,?,?)", (sample_id, reopened, *record, 5999)
+            )
     engine.dispose()
-    assert await read_reopened(url, timeout_seconds=10) == {S0: (taken_back(letter),)}
-    assert (await read_rows(url, timeout_seconds=10))[S0].superseded == (taken_back(letter),)
+    held = taken_back(letter, at_ms=5)
+    assert await read_reopened(url, timeout_seconds=10) == {S0: (held,)}
+    [row] = (await read_rows(url, timeout_seconds=10)).values()
+    assert (row.superseded, row.open_since_ms) == ((held,), 5)
 
 
 async def test_a_ledger_that_is_not_there_is_not_created(tmp_path):

@@ -141,7 +141,7 @@ def test_the_balance_is_shown_as_the_audit_gave_it():
     good = Balance(requested=5, accepted=3, flagged=2, lost=0, phantom=0, duplicates=1, **counts)
     assert "5 requested = 3 accepted + 2 flagged" in html(report(*MIXED, balance=good.as_dict()))
     assert "do not balance" not in html(report(*MIXED, balance=good.as_dict()))
-    bad = replace(good, lost=1, offences={"lost": (Offence("f" * 32, "nowhere"),)})
+    bad = replace(good, lost=1, unaccounted=1, offences={"lost": (Offence("f" * 32, "nowhere"),)})
     page = html(report(*MIXED, balance=bad.as_dict()))
     assert "do not balance" in page
     assert "f" * 32 in page
