@@ -3,14 +3,19 @@
 import asyncio
 import sys
 import uuid
-from typing import Annotated
+from datetime import UTC, datetime
+from functools import partial
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.output import Json, emit, say
-from streams.errors import BadInput
+from streams.cli.output import Json, console, emit, say
+from streams.errors import BadInput, RequestConflict
 from streams.events import DEFAULT_MODEL, SAMPLES_PER_REQUEST, GenerationRequested
 from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.core.receipts import Conflict, Receipt
 
 
 def add_to(app: typer.Typer) -> None:
@@ -35,7 +40,8 @@ def request(
     """Ask for samples of an identity; or publish requests from standard input.
 
     Standard input has one JSON object a line, as `likeness schema` describes it for generation.requests. Where one of
-    them is wrong, none is published.
+    them is wrong, none is published. Requests are registered before they are published where the ledger is known
+    (LIKENESS_LEDGER, or the parts of `likeness up`): then no broker can lose them.
     """
     if identity is not None:
         content = {
@@ -50,14 +56,23 @@ def request(
         requests = [_checked(content, "the request")]
     else:
         requests = _from_standard_input()
-    asyncio.run(_publish(read_settings(), requests))
+    receipts = asyncio.run(_ask(read_settings(), requests))
     ids = [one.request_id for one in requests]
     samples = sum(one.count for one in requests)
     if as_json:
-        emit({"requests": len(requests), "samples": samples, "request_ids": ids})
+        emit({"requests": len(requests), "samples": samples, "request_ids": ids, "registered": receipts is not None})
     else:
         more = f" and {len(ids) - 5} more" if len(ids) > 5 else ""
         say(f"asked for {samples} sample{'s' if samples > 1 else ''}: {', '.join(ids[:5])}{more}")
+        console.print(_how(receipts), soft_wrap=True)
+
+
+def _how(receipts: "list[Receipt] | None") -> str:
+    if receipts is None:
+        return "published, not registered: until a worker reads them, the brokers' disks are all they rest on"
+    waiting = sum(not one.published for one in receipts)
+    later = f"; Kafka has yet to take {waiting} of them, which the reconciler brings" if waiting else ""
+    return f"registered in the ledger{later}"
 
 
 def _from_standard_input() -> "list[GenerationRequested]":
@@ -85,11 +100,45 @@ def _checked(content: dict[str, object] | bytes, where: str) -> "GenerationReque
         ) from error
 
 
-async def _publish(settings: Settings, requests: "list[GenerationRequested]") -> None:
-    from streams.cli.wiring import addressed, answering
+async def _ask(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt] | None":
+    """Register and publish, and return the receipts; where no ledger is known, publish alone and return None."""
+    from streams.cli.addresses import addressed, answering
     from streams.client import Publisher
+    from streams.embedded import state
 
+    running = state.read(settings.data_dir)
+    # Parts that run beside a Kafka of somebody else's have a ledger that its workers know nothing of.
+    ledger_known = settings.ledger or (running and settings.kafka in (None, running.kafka))
     settings = addressed(settings, "kafka")
     await answering(settings, "kafka")
+    if ledger_known:
+        return await _register(settings, requests)
     async with Publisher(settings.address("kafka")) as publisher:
         await publisher.request(*requests)
+    return None
+
+
+async def _register(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt]":
+    from streams.adapters.database import Database
+    from streams.adapters.ledger import SqlLedger
+    from streams.cli.addresses import CONNECT_SECONDS
+    from streams.core.receipts import REQUESTS_AT_ONCE
+    from streams.runtime.courier import KafkaCourier
+    from streams.steps.intake import intake
+
+    database, now = Database(settings.address("ledger")), partial(datetime.now, UTC)
+    receipts: list[Receipt] = []
+    conflicts: list[Conflict] = []
+    try:
+        await database.open()
+        async with KafkaCourier(settings.address("kafka"), wait_seconds=CONNECT_SECONDS) as courier:
+            for start in range(0, len(requests), REQUESTS_AT_ONCE):
+                found = await intake(requests[start : start + REQUESTS_AT_ONCE], SqlLedger(database), courier, now=now)
+                receipts += found.requests
+                conflicts += found.conflicts
+    finally:
+        await database.close()
+    if conflicts:
+        names = ", ".join(f"{one.request_id} of {one.source}" for one in conflicts)
+        raise RequestConflict(f"asked before with another content: {names}; choose another --request-id")
+    return receipts

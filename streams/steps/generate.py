@@ -11,7 +11,7 @@ from streams.core.deadletter import Burial
 from streams.core.decide import decide, may_generate
 from streams.core.gallery import Identity
 from streams.core.ids import message_id
-from streams.core.ledger import Outcome, Registered, Registration, State, asked_for
+from streams.core.ledger import Outcome, Registered, State
 from streams.core.measure import unmade
 from streams.core.parse import Refused, parse
 from streams.core.records import Message, Record
@@ -28,6 +28,7 @@ from streams.events import (
 )
 from streams.ports import Prompt, Services
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+from streams.steps.register import register
 
 #: So many images are made, stored and pinned before the next ones: a crash repeats no more than these.
 MADE_TOGETHER = 32
@@ -63,16 +64,18 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     }
     versions = await _model_versions({r.model for _, r in requests if r.identity in allowed}, services)
 
-    held, conflicts = await _register_requests(requests, versions, services)
-    conflicting = {burial.message for burial in conflicts}
-    agreed = [(message, request) for message, request in requests if message not in conflicting]
+    registry = await register([request for _, request in requests], services.ledger, at=now, versions=versions)
+    held = registry.held
+    agreed = [each for place, each in enumerate(requests) if place not in registry.conflicts]
 
     orders = _open_orders(agreed, held, versions, enrolled)
     forbidden = [order for order in orders if order.subject.identity not in allowed]
     unserved = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is None]
     makeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is not None]
-    burials += [*conflicts, *map(_no_generator, unserved)]
+    burials += [_conflict(*requests[place]) for place in sorted(registry.conflicts)]
+    burials += map(_no_generator, unserved)
 
+    makeable = await _pin_versions(makeable, held, services)
     images, rejected = await _make([order for order in makeable if order.subject.image is None], services)
     burials += rejected
     ended = await _unmade_verdicts(forbidden, enrolled, consent, services) + await bury(burials, "generate", services)
@@ -102,7 +105,7 @@ def _open_orders(
             if row.state is not State.IN_FLIGHT or subject.sample_id in orders:
                 continue
             pinned = row.registration
-            # No version is pinned where none could be when the request first came; what can be made now, is made.
+            # No version is pinned where none could be when the request was registered; what can be made now, is made.
             version = pinned.model_version or versions.get(request.model)
             subject = replace(subject, model_version=version, image=pinned.image)
             prompt = Prompt(subject.seed or 0, conditioning, request.strength)
@@ -126,43 +129,28 @@ async def _model_versions(models: Iterable[str], services: Services) -> dict[str
     return versions
 
 
-async def _register_requests(
-    requests: Sequence[tuple[Message, GenerationRequested]],
-    versions: Mapping[str, str],
-    services: Services,
-) -> tuple[dict[str, Registered], list[Burial]]:
-    """Register every sample of every request before anything is made; seed and model version are pinned here."""
-    now = services.now()
-    groups = []
-    for _, request in requests:
-        payload = asked_for(request)
-        groups.append(
-            [
-                Registration(
-                    sample_id=subject.sample_id,
-                    kind="generation",
-                    payload=payload,
-                    at=now,
-                    identity=request.identity,
-                    model=request.model,
-                    model_version=versions.get(request.model),
-                    seed=subject.seed,
-                )
-                for subject in _subjects(request)
-            ]
-        )
-    held = await services.ledger.register(groups) if groups else {}
-    conflicts = [
-        Burial(
-            message_id(message),
-            message,
-            DeadReason.REQUEST_CONFLICT,
-            f"request {request.request_id} of {request.source} was asked before with another content",
-        )
-        for (message, request), group in zip(requests, groups, strict=True)
-        if held[group[0].sample_id].registration.payload != group[0].payload
+def _conflict(message: Message, request: GenerationRequested) -> Burial:
+    detail = f"request {request.request_id} of {request.source} was asked before with another content"
+    return Burial(message_id(message), message, DeadReason.REQUEST_CONFLICT, detail)
+
+
+async def _pin_versions(orders: Sequence[_Order], held: Mapping[str, Registered], services: Services) -> list[_Order]:
+    """Pin the version of each sample that was registered without one, before its image is made.
+
+    Pinned later, a worker that dies in between would leave an image of one version for the next to call another's.
+    """
+    unpinned = {
+        order.subject.sample_id: order.subject.model_version or ""
+        for order in orders
+        if held[order.subject.sample_id].registration.model_version is None
+    }
+    pinned = await services.ledger.pin_versions(unpinned) if unpinned else {}
+    return [
+        replace(order, subject=replace(order.subject, model_version=pinned[order.subject.sample_id]))
+        if order.subject.sample_id in pinned
+        else order
+        for order in orders
     ]
-    return held, conflicts
 
 
 async def _make(orders: Sequence[_Order], services: Services) -> tuple[dict[str, ImageRef], list[Burial]]:

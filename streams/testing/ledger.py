@@ -23,6 +23,12 @@ class ForgetfulLedger:
     async def child_death(self, sample_id: str) -> int:
         return 1
 
+    async def registered(self, sample_ids: Sequence[str]) -> dict[str, Registered]:
+        return {}
+
+    async def pin_versions(self, versions: Mapping[str, str]) -> dict[str, str]:
+        return dict(versions)
+
     async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
         return dict(images)
 

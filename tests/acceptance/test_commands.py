@@ -37,7 +37,7 @@ def working(enrolled: Likeness, tmp_path_factory: pytest.TempPathFactory) -> Ite
 def verdicts(working: Likeness) -> list[dict[str, object]]:
     """Of five samples that were asked for in both ways."""
     asked = working("request", "--identity", "synthetic-01", "--request-id", "one", "--count", "2", "--json")
-    assert asked.json == {"requests": 1, "samples": 2, "request_ids": ["one"]}
+    assert asked.json == {"requests": 1, "samples": 2, "request_ids": ["one"], "registered": True}
     lines = [
         {"source": "shop", "request_id": "two", "identity": "synthetic-02", "seed": 3},
         {"source": "shop", "request_id": "three", "identity": "synthetic-02", "seed": 4, "strength": 0.9},
@@ -110,6 +110,23 @@ def test_the_same_request_again_changes_nothing(working: Likeness, verdicts: lis
     working("request", "--identity", "synthetic-01", "--request-id", "one", "--count", "2")
     assert eventually(lambda: working("audit", "--json").json["settled"])
     assert working("audit", "--json").json["requested"] == before
+
+
+def test_a_request_with_another_content_is_refused_at_once(working: Likeness, verdicts: list[dict[str, object]]):
+    again = working("request", "--identity", "synthetic-01", "--request-id", "one", "--seed", "9", "--json")
+    assert (again.status, again.out) == (2, "")
+    assert "one of likeness-cli" in again.err
+    assert "asked before with another content" in again.err
+
+
+def test_a_request_is_published_alone_where_the_ledger_is_unknown_and_this_is_said(
+    working: Likeness, verdicts: list[dict[str, object]], tmp_path: Path
+):
+    kafka = json.loads((working.data_dir / "running.json").read_text())["kafka"]
+    elsewhere = Likeness(tmp_path / "elsewhere", {"LIKENESS_KAFKA": kafka})
+    again = ["request", "--identity", "synthetic-01", "--request-id", "one", "--count", "2"]
+    assert elsewhere(*again, "--json").json["registered"] is False
+    assert "not registered" in elsewhere(*again).err
 
 
 def test_watching_is_readable_on_a_narrow_terminal(working: Likeness, verdicts: list[dict[str, object]]):
@@ -273,7 +290,9 @@ def test_what_was_judged_outlives_the_parts(likeness: Likeness):
     assert likeness("down", "--json").json == {"ended": False}
 
     assert likeness("up", "--detach").status == 0
-    assert likeness("audit", "--json").json["unread"] == 1
+    assert likeness("audit", "--json").json["in_flight"] == 1
+    kept = likeness("watch", "generation.requests", "--from-beginning", "--limit", "1", "--json")
+    assert '"kept"' in kept.out
     assert likeness("withdraw", "synthetic-01").status == 0  # still enrolled
     assert likeness("down", "--json").json == {"ended": True}
 
