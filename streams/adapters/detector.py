@@ -1,19 +1,17 @@
-"""Finds faces: MTCNN (Zhang et al., 2016) of facenet-pytorch, with what it raises on odd images turned into "none".
+"""Finds faces with MTCNN (Zhang et al., 2016), whichever engine runs its networks.
 
 The detector is part of every embedding space: whatever changes a box here must change ``DETECTOR``.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from streams.adapters.facenet_weights import FACENET_PYTORCH
 from streams.core.faces import Pixels
-from streams.errors import Unready
 
 #: The least probability, the detector's own, of something that counts as a face.
 PROBABILITY = 0.9
@@ -38,6 +36,15 @@ DETECTOR = (
 _PIXELS_AT_A_TIME = 4_000_000
 
 
+Floats = npt.NDArray[np.float32]
+
+Detect = Callable[[Sequence[Pixels], int], Sequence[tuple[Floats, Floats, Floats]]]
+"""Takes images of one size and the shortest side of a face that is looked for, in pixels.
+
+Returns of each image the corners (n, 4), probabilities (n,) and landmarks (n, 5, 2) of its faces, the largest first.
+"""
+
+
 @dataclass(frozen=True)
 class Found:
     """One face in an image."""
@@ -50,17 +57,11 @@ class Found:
 
 
 class Detector:
-    """MTCNN on one thread; not to be shared between threads."""
+    """Looks for faces in images of any sizes; not to be shared between threads."""
 
-    def __init__(self) -> None:
-        """Load the three networks, which come with facenet-pytorch."""
-        try:
-            from facenet_pytorch import MTCNN
-        except ImportError as error:
-            raise Unready(
-                f"expected facenet-pytorch to find faces, got {error}; run `pip install 'likeness-qc[faces]'`"
-            ) from error
-        self._mtcnn: Any = MTCNN(thresholds=list(THRESHOLDS), factor=FACTOR, select_largest=True)
+    def __init__(self, detect: Detect) -> None:
+        """Take what detects faces in images of one size."""
+        self._detect = detect
 
     def find(self, images: Sequence[Pixels]) -> list[list[Found]]:
         """Return the faces of each image, in order, the largest first.
@@ -70,22 +71,12 @@ class Detector:
         """
         found: list[list[Found]] = [[] for _ in images]
         for chosen in _buckets(images):
-            for index, faces in zip(chosen, self._in_bucket([images[i] for i in chosen]), strict=True):
-                found[index] = faces
+            height, width, _ = images[chosen[0]].shape
+            smallest = max(SMALLEST_PIXELS, min(height, width) // SMALLEST_PART)
+            detected = self._detect([images[i] for i in chosen], smallest)
+            for index, faces in zip(chosen, detected, strict=True):
+                found[index] = _faces(*faces, height=height, width=width)
         return found
-
-    def _in_bucket(self, images: list[Pixels]) -> list[list[Found]]:
-        height, width, _ = images[0].shape
-        self._mtcnn.min_face_size = max(SMALLEST_PIXELS, min(height, width) // SMALLEST_PART)
-        try:
-            boxes, probabilities, points = self._mtcnn.detect(np.stack(images), landmarks=True)
-        except (RuntimeError, ValueError, IndexError) as error:
-            if "memory" in str(error):
-                raise
-            # facenet-pytorch trips over candidates that lie outside an image. Alone, only that image has no face.
-            return [[]] if len(images) == 1 else [self._in_bucket([image])[0] for image in images]
-        each = zip(boxes, probabilities, points, strict=True)
-        return [_faces(*one, height=height, width=width) for one in each]
 
 
 def _buckets(images: Sequence[Pixels]) -> Iterator[list[int]]:
@@ -99,19 +90,15 @@ def _buckets(images: Sequence[Pixels]) -> Iterator[list[int]]:
         yield from (indices[start : start + many] for start in range(0, len(indices), many))
 
 
-def _faces(boxes: Any, probabilities: Any, points: Any, *, height: int, width: int) -> list[Found]:
-    """Return what counts as a face. The arrays may be of objects, or None where nothing was found."""
-    if boxes is None:
-        return []
-    corners: npt.NDArray[np.float64] = np.asarray(boxes, dtype=np.float64).reshape(-1, 4)
-    marks: npt.NDArray[np.float64] = np.asarray(points, dtype=np.float64).reshape(-1, 5, 2)
+def _faces(corners: Floats, probabilities: Floats, landmarks: Floats, *, height: int, width: int) -> list[Found]:
+    """Return what counts as a face."""
     faces = []
-    for corner, mark, probability in zip(corners, marks, probabilities, strict=True):
-        if not (np.isfinite(corner).all() and np.isfinite(mark).all() and probability >= PROBABILITY):
+    for corner, probability, marks in zip(corners, probabilities, landmarks, strict=True):
+        if not (np.isfinite(corner).all() and np.isfinite(marks).all() and probability >= PROBABILITY):
             continue
         left, top = max(0.0, float(corner[0])), max(0.0, float(corner[1]))
         right, bottom = min(float(width), float(corner[2])), min(float(height), float(corner[3]))
         if int(right) > int(left) and int(bottom) > int(top):
-            landmarks = tuple((float(x), float(y)) for x, y in mark)
-            faces.append(Found((left, top, right, bottom), landmarks, min(1.0, float(probability))))
+            points = tuple((float(x), float(y)) for x, y in marks)
+            faces.append(Found((left, top, right, bottom), points, min(1.0, float(probability))))
     return faces

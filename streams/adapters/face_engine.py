@@ -3,18 +3,19 @@
 This is where a worker spends its time. The examiners run it: in a thread, or in a child process of its own.
 """
 
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from streams.adapters.decode import decode
+from streams.adapters.decode import Decode, decode_here
 from streams.adapters.detector import DETECTOR, Detector, Found
-from streams.adapters.facenet_weights import Published, load_embedder, published
+from streams.adapters.face_networks import FaceNetworks
+from streams.adapters.facenet_weights import Published, published
+from streams.adapters.self_check import self_check
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Sighting, Undecodable
 from streams.core.similarity import unit
 from streams.settings import Settings
@@ -48,36 +49,38 @@ def embedding_space(settings: Settings) -> EmbeddingSpace:
 
 
 class FaceEngine:
-    """Both networks, loaded; used by one thread at a time."""
+    """Images to sightings; used by one thread at a time."""
 
-    def __init__(self, detector: Detector, network: Any, what: Published) -> None:
-        """Take loaded networks; ``load`` makes them."""
-        self._detector = detector
-        self._network = network
-        self._whitened = what.whitened
-        self.space = _space(what)
+    def __init__(self, networks: FaceNetworks, decode: Decode = decode_here) -> None:
+        """Take loaded networks; ``load`` makes them.
+
+        ``decode`` turns images into pixels: here, or where bytes that kill their reader kill nobody else.
+        """
+        self._decode = decode
+        self._detector = Detector(networks.detect)
+        self._networks = networks
+        self.space = _space(networks.what)
 
     @classmethod
-    def load(cls, settings: Settings, report: Report = silent) -> Self:
-        """Load what the settings name; blocks, for minutes where the weights have to be fetched.
+    def load(cls, settings: Settings, report: Report = silent, decode: Decode = decode_here) -> Self:
+        """Load the engine and the networks that the settings name; blocks, for minutes where they must be fetched.
 
         Raises:
-            BadInput, Unready, WeightsUnusable: As ``load_embedder`` says.
+            BadInput, WeightsUnusable: As the engine's ``load`` says.
+            Unready: So too, or if the engine computes something else than it should.
         """
-        # OpenMP reads this once, when torch is first imported. Its threads wait for each other by spinning unless
-        # told to sleep: beside other busy processes, as on one machine, that took nine tenths of the speed.
-        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-        network, what = load_embedder(settings, report)
-        import torch
-
-        torch.set_num_threads(settings.threads)
-        # Convolutions on the CPU are a third faster with channels last.
-        return cls(Detector(), network.to(memory_format=torch.channels_last), what)
+        if settings.engine == "torch":
+            from streams.adapters.torch_networks import load
+        else:
+            from streams.adapters.onnx_networks import load
+        engine = cls(load(settings, report), decode)
+        self_check(engine.examine, engine.space.embedder, settings.engine)
+        return engine
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
         seen: list[_Seen | Examined] = []
-        for group in _groups(decode(each) for each in encoded):
+        for group in _groups(self._decode(encoded)):
             seen += self._look(group)
         crops = [each.crop for each in seen if isinstance(each, _Seen)]
         embeddings = iter(self._embed(np.stack(crops)) if crops else ())
@@ -97,13 +100,7 @@ class FaceEngine:
 
     def _embed(self, crops: Pixels) -> Floats:
         """Embed crops, uint8 (N, 160, 160, 3), as float32 (N, d)."""
-        import torch
-
-        values = whitened(crops) if self._whitened else standardised(crops)
-        batch = torch.from_numpy(values).permute(0, 3, 1, 2)  # (N, 3, S, S), channels last in memory
-        with torch.inference_mode():
-            embeddings: Floats = self._network(batch).numpy()
-        return embeddings
+        return self._networks.embed(whitened(crops) if self._networks.what.whitened else standardised(crops))
 
 
 def whitened(crops: Pixels) -> Floats:

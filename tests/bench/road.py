@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.adapters.faces import TorchExaminer
+from streams.adapters.faces import FaceExaminer
 from streams.cli.output import Json, console, emit
 from streams.cli.progress import PartsDisplay
 from streams.cli.wiring import fetch_weights, open_services
@@ -90,7 +90,7 @@ async def _terminable(settings: Settings, samples: int, rounds: int) -> dict[str
 async def _bench(settings: Settings, samples: int, rounds: int) -> dict[str, Any]:
     about = machine()
     async with AsyncExitStack() as stack:
-        examiner = TorchExaminer(settings, report=console.print)
+        examiner = FaceExaminer(settings, report=console.print)
         stack.push_async_callback(examiner.close)
         await examiner.open()
         with PartsDisplay() as display:

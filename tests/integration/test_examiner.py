@@ -14,9 +14,11 @@ from PIL import Image
 from streams.adapters.decode import encode_png
 from streams.adapters.detector import Detector
 from streams.adapters.face_engine import FaceEngine, cut_out, embedding_space, sharpness, whitened
+from streams.adapters.face_networks import FaceNetworks
 from streams.adapters.facenet_weights import Published
-from streams.adapters.faces import TorchExaminer
+from streams.adapters.faces import FaceExaminer
 from streams.adapters.lone_examiner import LoneExaminer, known_good
+from streams.adapters.torch_networks import Mtcnn
 from streams.core.faces import Examined, Face, Pixels, Undecodable
 from streams.core.similarity import similarity
 from streams.errors import Unready, WeightsUnusable
@@ -30,11 +32,11 @@ ANNA, ANNA_TOO, BELA, BELA_TOO = (
 )
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def examiner() -> AsyncIterator[TorchExaminer]:
+@pytest_asyncio.fixture(scope="module", loop_scope="module", params=["onnxruntime", "torch"])
+async def examiner(request: pytest.FixtureRequest) -> AsyncIterator[FaceExaminer]:
     if importlib.util.find_spec("facenet_pytorch") is None:
         absent("facenet-pytorch is not installed: pip install 'likeness-qc[faces]'")
-    examiner = TorchExaminer(Settings(embedder="facenet-128", embedder_weights=None))
+    examiner = FaceExaminer(Settings(engine=request.param))
     try:
         await examiner.open()
     except WeightsUnusable as error:
@@ -69,7 +71,7 @@ def on_grey(*faces: tuple[bytes, int, int, int], width: int, height: int) -> byt
     return encode_png(np.array(canvas))
 
 
-async def test_one_person_is_near_and_another_is_far(examiner: TorchExaminer):
+async def test_one_person_is_near_and_another_is_far(examiner: FaceExaminer):
     seen = await examiner.examine([ANNA, ANNA_TOO, BELA, BELA_TOO])
     anna, anna_too, bela, bela_too = (face_of(each).embedding for each in seen)
     assert min(similarity(anna, anna_too), similarity(bela, bela_too)) > 0.8
@@ -77,7 +79,7 @@ async def test_one_person_is_near_and_another_is_far(examiner: TorchExaminer):
     assert max(others) < 0.35
 
 
-async def test_an_embedding_is_float32_of_unit_length_in_the_space_that_was_promised(examiner: TorchExaminer):
+async def test_an_embedding_is_float32_of_unit_length_in_the_space_that_was_promised(examiner: FaceExaminer):
     embedding = face_of((await examiner.examine([ANNA]))[0]).embedding
     assert embedding.shape == (examiner.space.dimension,)
     assert embedding.dtype == np.float32
@@ -85,14 +87,14 @@ async def test_an_embedding_is_float32_of_unit_length_in_the_space_that_was_prom
     assert examiner.space == embedding_space(Settings(embedder="facenet-128", embedder_weights=None))
 
 
-async def test_the_same_images_give_the_same_answer(examiner: TorchExaminer):
+async def test_the_same_images_give_the_same_answer(examiner: FaceExaminer):
     once, again = [await examiner.examine([ANNA, BELA]) for _ in range(2)]
     for a, b in zip(once, again, strict=True):
         assert np.array_equal(face_of(a).embedding, face_of(b).embedding)
         assert face_of(a).box == face_of(b).box
 
 
-async def test_answers_come_in_order_whatever_the_sizes(examiner: TorchExaminer):
+async def test_answers_come_in_order_whatever_the_sizes(examiner: FaceExaminer):
     large = on_grey((BELA, 200, 120, 60), width=480, height=320)
     blank = encode_png(np.full((64, 64, 3), 90, np.uint8))
     seen = await examiner.examine([large, b"garbage", ANNA, blank, ANNA_TOO])
@@ -104,11 +106,11 @@ async def test_answers_come_in_order_whatever_the_sizes(examiner: TorchExaminer)
     assert similarity(anna, large_bela) < 0.35
 
 
-async def test_nothing_to_examine_gives_nothing(examiner: TorchExaminer):
+async def test_nothing_to_examine_gives_nothing(examiner: FaceExaminer):
     assert await examiner.examine([]) == []
 
 
-async def test_a_face_lies_where_the_box_and_the_landmarks_say(examiner: TorchExaminer):
+async def test_a_face_lies_where_the_box_and_the_landmarks_say(examiner: FaceExaminer):
     face = face_of((await examiner.examine([on_grey((ANNA, 160, 300, 100), width=640, height=480)]))[0])
     left, top, right, bottom = face.box
     assert 300 <= left < right <= 460
@@ -121,7 +123,7 @@ async def test_a_face_lies_where_the_box_and_the_landmarks_say(examiner: TorchEx
     assert face.probability >= 0.9
 
 
-async def test_of_two_faces_both_count_and_the_largest_is_embedded(examiner: TorchExaminer):
+async def test_of_two_faces_both_count_and_the_largest_is_embedded(examiner: FaceExaminer):
     both = on_grey((ANNA, 220, 380, 120), (BELA, 120, 60, 200), width=640, height=480)
     seen, alone = await examiner.examine([both, on_grey((ANNA, 220, 380, 120), width=640, height=480)])
     assert faces_in(seen) == 2
@@ -130,14 +132,14 @@ async def test_of_two_faces_both_count_and_the_largest_is_embedded(examiner: Tor
     assert similarity(seen.largest.embedding, face_of(alone).embedding) > 0.9
 
 
-async def test_a_face_far_in_the_background_does_not_count(examiner: TorchExaminer):
+async def test_a_face_far_in_the_background_does_not_count(examiner: FaceExaminer):
     far = on_grey((ANNA, 380, 60, 60), (BELA, 60, 900, 600), width=1000, height=1000)
     assert faces_in((await examiner.examine([far]))[0]) == 1
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (1, 5000), (3, 10_000), (10_000, 3), (19, 19), (20, 20), (21, 4000)])
 @pytest.mark.parametrize("kind", ["noise", "black", "white"])
-async def test_an_odd_image_has_no_face_and_breaks_nothing(examiner: TorchExaminer, shape: tuple[int, int], kind: str):
+async def test_an_odd_image_has_no_face_and_breaks_nothing(examiner: FaceExaminer, shape: tuple[int, int], kind: str):
     fill = {"black": 0, "white": 255}
     noise = np.random.default_rng(0).integers(0, 256, (*shape, 3), np.uint8)
     pixels = noise if kind == "noise" else np.full((*shape, 3), fill[kind], np.uint8)
@@ -145,25 +147,25 @@ async def test_an_odd_image_has_no_face_and_breaks_nothing(examiner: TorchExamin
     assert [faces_in(each) for each in seen] == [0, 0, 1]
 
 
-async def test_a_blurred_face_is_less_sharp(examiner: TorchExaminer):
+async def test_a_blurred_face_is_less_sharp(examiner: FaceExaminer):
     small = Image.fromarray(pixels_of(ANNA)).resize((32, 32)).resize((64, 64), Image.Resampling.BICUBIC)
     sharp, blurred = await examiner.examine([ANNA, encode_png(np.array(small))])
     assert face_of(blurred).sharpness < face_of(sharp).sharpness / 2
 
 
 async def test_an_examiner_that_is_not_open_says_so():
-    unopened = TorchExaminer(Settings())
+    unopened = FaceExaminer(Settings())
     with pytest.raises(Unready, match="open"):
         await unopened.examine([ANNA])
     await unopened.close()
 
 
-async def test_the_image_that_is_known_to_be_good_is_one_without_a_face(examiner: TorchExaminer):
+async def test_the_image_that_is_known_to_be_good_is_one_without_a_face(examiner: FaceExaminer):
     assert [faces_in(each) for each in await examiner.examine([known_good()])] == [0]
 
 
 @pytest.mark.usefixtures("examiner")
-async def test_the_lone_examiner_sees_the_same_in_its_child(examiner: TorchExaminer):
+async def test_the_lone_examiner_sees_the_same_in_its_child(examiner: FaceExaminer):
     settings = Settings(embedder="facenet-128", embedder_weights=None)
     lone = LoneExaminer(partial(FaceEngine.load, settings), embedding_space(settings), canary=known_good())
     try:
@@ -175,23 +177,15 @@ async def test_the_lone_examiner_sees_the_same_in_its_child(examiner: TorchExami
     assert similarity(face_of(theirs).embedding, face_of(ours).embedding) > 0.999
 
 
-class Directionless:
-    """A network that has lost its mind: zeros, or no numbers at all."""
-
-    def __init__(self, value: float) -> None:
-        self.value = value
-
-    def __call__(self, batch) -> object:
-        import torch
-
-        return torch.full((len(batch), 128), self.value)
-
-
 @pytest.mark.usefixtures("examiner")
 @pytest.mark.parametrize("value", [0.0, float("nan"), float("inf")])
 def test_an_embedding_without_direction_is_no_face(value: float):
-    engine = FaceEngine(Detector(), Directionless(value), Published("facenet-128", "0" * 64, 128, whitened=True))
-    assert faces_in(engine.examine([ANNA])[0]) == 0
+    lost = FaceNetworks(
+        detect=Mtcnn().detect,
+        embed=lambda faces: np.full((len(faces), 128), value, np.float32),
+        what=Published("facenet-128", "0" * 64, 128, whitened=True),
+    )
+    assert faces_in(FaceEngine(lost).examine([ANNA])[0]) == 0
 
 
 class Tripping:
@@ -210,8 +204,9 @@ class Tripping:
 
 @pytest.mark.usefixtures("examiner")
 def test_an_image_that_trips_the_detector_takes_no_other_with_it():
-    detector = Detector()
-    detector._mtcnn = Tripping(detector._mtcnn)
+    networks = Mtcnn()
+    networks._mtcnn = Tripping(networks._mtcnn)
+    detector = Detector(networks.detect)
     black = np.zeros((64, 64, 3), np.uint8)
     found = detector.find([pixels_of(ANNA), black, pixels_of(BELA)])
     assert [len(each) for each in found] == [1, 0, 1]
@@ -226,10 +221,10 @@ class OutOfMemory:
 
 @pytest.mark.usefixtures("examiner")
 def test_running_out_of_memory_is_not_taken_for_an_image_without_a_face():
-    detector = Detector()
-    detector._mtcnn = OutOfMemory()
+    networks = Mtcnn()
+    networks._mtcnn = OutOfMemory()
     with pytest.raises(RuntimeError, match="memory"):
-        detector.find([pixels_of(ANNA)])
+        Detector(networks.detect).find([pixels_of(ANNA)])
 
 
 def test_a_crop_is_cut_and_resized_as_facenet_pytorch_does_with_a_pillow_image():

@@ -1,0 +1,102 @@
+"""Every engine against the reference: the same faces, the same embeddings."""
+
+from collections.abc import Sequence
+from functools import cache
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from generators import digiface_dcgan
+from generators.weights import DCGAN_DIGIFACE, ensure, read
+from streams.adapters.decode import encode_png
+from streams.adapters.face_engine import FaceEngine
+from streams.core.faces import Face, Pixels, Sighting
+from streams.settings import Settings
+
+#: Images of one face that fills the frame, and scenes with up to three faces on a larger canvas.
+FACES, SCENES = 200, 40
+BATCH = 16
+
+
+@cache
+def engine(name: str) -> FaceEngine:
+    return FaceEngine.load(Settings(engine=name))
+
+
+def made(count: int, seed: int) -> list[Pixels]:
+    """Faces that wander from their anchors as the demonstration's do, 64 x 64."""
+    settings = Settings()
+    ensure(DCGAN_DIGIFACE, settings.cache_dir)
+    network = digiface_dcgan.load(read(DCGAN_DIGIFACE, settings.cache_dir))
+    anchors = np.array([digiface_dcgan.anchor(seed + i // 4) for i in range(count)], dtype=np.float32)
+    strengths = np.resize(np.array([0.0, 0.2, 0.4, 0.6], dtype=np.float32), count)
+    return list(network.sample(range(seed, seed + count), anchors, strengths))
+
+
+def scene(faces: Sequence[Pixels], random: np.random.Generator) -> Pixels:
+    """Paste faces of any size onto a canvas of any size."""
+    height, width = ((160, 160), (256, 256), (240, 320), (480, 640))[random.integers(4)]
+    noise = random.integers(0, 255, (height // 16, width // 16, 3), dtype=np.uint8)
+    canvas = Image.fromarray(noise).resize((width, height), Image.Resampling.BILINEAR)
+    for face in faces:
+        side = int(random.integers(40, min(height, width) // (1 if len(faces) == 1 else 2)))
+        at = (int(random.integers(0, width - side + 1)), int(random.integers(0, height - side + 1)))
+        canvas.paste(Image.fromarray(face).resize((side, side), Image.Resampling.BICUBIC), at)
+    return np.asarray(canvas)
+
+
+@cache
+def images() -> tuple[bytes, ...]:
+    random = np.random.default_rng(7)
+    pasted = iter(made(3 * SCENES, 10_000))
+    scenes = [scene([next(pasted) for _ in range(1 + i % 3)], random) for i in range(SCENES)]
+    return tuple(encode_png(image) for image in [*made(FACES, 0), *scenes])
+
+
+@cache
+def seen(name: str) -> tuple[Sighting, ...]:
+    batches = [images()[start : start + BATCH] for start in range(0, len(images()), BATCH)]
+    sightings = [each for batch in batches for each in engine(name).examine(batch)]
+    assert all(isinstance(each, Sighting) for each in sightings)
+    return tuple(each for each in sightings if isinstance(each, Sighting))
+
+
+def pairs(name: str) -> list[tuple[Face, Face]]:
+    both = zip(seen("torch"), seen(name), strict=True)
+    return [(a.largest, b.largest) for a, b in both if a.largest is not None and b.largest is not None]
+
+
+def overlap(a: Face, b: Face) -> float:
+    width = min(a.box[2], b.box[2]) - max(a.box[0], b.box[0])
+    height = min(a.box[3], b.box[3]) - max(a.box[1], b.box[1])
+    common = max(0.0, width) * max(0.0, height)
+    areas = [(face.box[2] - face.box[0]) * (face.box[3] - face.box[1]) for face in (a, b)]
+    return common / (sum(areas) - common)
+
+
+@pytest.mark.parametrize("name", ["onnxruntime"])
+def test_an_engine_finds_the_faces_that_the_reference_finds(name: str):
+    assert [one.faces for one in seen(name)] == [one.faces for one in seen("torch")]
+    assert np.median([overlap(*pair) for pair in pairs(name)]) >= 0.98
+    distances = [np.abs(np.subtract(a.landmarks, b.landmarks)).max() / a.side for a, b in pairs(name)]
+    assert np.median(distances) < 0.01
+
+
+@pytest.mark.parametrize("name", ["onnxruntime"])
+def test_an_engine_embeds_as_the_reference_does(name: str):
+    cosines = [float(a.embedding @ b.embedding) for a, b in pairs(name)]
+    assert len(cosines) > 0.9 * FACES
+    assert np.median(cosines) >= 0.999
+
+
+@pytest.mark.parametrize("name", ["onnxruntime"])
+def test_the_same_crop_has_the_same_embedding_to_the_fourth_digit(name: str):
+    crops = np.stack([np.asarray(Image.fromarray(face).resize((160, 160))) for face in made(BATCH, 500)])
+    reference, other = (engine(which)._embed(crops) for which in ("torch", name))
+    cosines = (reference * other).sum(axis=1) / np.linalg.norm(reference, axis=1) / np.linalg.norm(other, axis=1)
+    assert cosines.min() >= 0.9999
+
+
+def test_both_engines_share_one_embedding_space():
+    assert engine("torch").space == engine("onnxruntime").space
