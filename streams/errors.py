@@ -3,6 +3,7 @@
 LikenessError
 ├── BadInput                  somebody gave us something that cannot be used: a file, an argument, a setting
 │   ├── PolicyRefused         a policy that does not hold for this gallery or embedding space
+│   ├── RequestConflict       a request that was asked before, under the same name, with another content
 │   └── SpaceMismatch         a gallery that was enrolled in another embedding space
 ├── DependencyUnavailable     a part does not answer, or cannot serve anybody as it is: wait and try again
 ├── GeneratorRejected         a generator refuses this one request for what it asks
@@ -30,6 +31,10 @@ class PolicyRefused(BadInput):
     """The policy does not hold for this gallery or this embedding space."""
 
 
+class RequestConflict(BadInput):
+    """The request was asked before, under the same source and request_id, with another content."""
+
+
 class SpaceMismatch(BadInput):
     """The gallery was enrolled in another embedding space."""
 
@@ -38,7 +43,10 @@ class DependencyUnavailable(LikenessError):
     """A part does not answer, or cannot serve anybody as it is. No reason to flag or dead-letter: wait, try again."""
 
     def __init__(self, dependency: str, detail: str) -> None:
-        """Name the dependency (``triton``, ``milvus``, ``kafka``, ``ledger``, ``images``, ``examiner``) and say why."""
+        """Name the dependency and say why.
+
+        It is one of ``triton``, ``milvus``, ``kafka``, ``ledger``, ``images``, ``examiner`` and ``intake``.
+        """
         super().__init__(f"{dependency} is unavailable: {detail}")
         self.dependency = dependency
         self._detail = detail

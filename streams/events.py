@@ -15,6 +15,9 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, model_validato
 #: The most bytes that an image may have to travel inside a message; larger ones go to the image store first.
 INLINE_IMAGE_BYTES = 512 * 1024
 
+#: The most bytes of an image in the image store.
+IMAGE_BYTES = 10 * 1000 * 1000
+
 #: The generator that serves a request which names none.
 DEFAULT_MODEL = "face_gan"
 
@@ -55,6 +58,7 @@ ABSTENTIONS = frozenset({ReasonCode.NO_FACE, ReasonCode.SEVERAL_FACES, ReasonCod
 class DeadReason(StrEnum):
     """Why a message cannot be processed at all. The list is closed."""
 
+    BATCH_UNREADABLE = "batch-unreadable"
     NOT_JSON = "not-json"
     SCHEMA_INVALID = "schema-invalid"
     VERSION_UNKNOWN = "version-unknown"
@@ -226,10 +230,14 @@ Headers = tuple[tuple[str, bytes | None], ...]
 #: W3C Trace Context headers that every message hands on to the messages that follow from it.
 TRACE_HEADERS = ("traceparent", "tracestate")
 
+#: The longest value of a trace header that is handed on: what W3C asks everybody to take.
+TRACE_BYTES = 512
+
 
 def trace_of(headers: Headers) -> Headers:
-    """Return only the trace headers."""
-    return tuple((name, value) for name, value in headers if name in TRACE_HEADERS)
+    """Return only the trace headers, each once and none that is too long: what a stranger sends is handed on."""
+    found = {name: value for name, value in headers if name in TRACE_HEADERS and len(value or b"") <= TRACE_BYTES}
+    return tuple(found.items())
 
 
 def cloud_event(body: Body, *, id: str, source: str, time: datetime, trace: Headers = ()) -> Headers:  # noqa: A002

@@ -14,7 +14,7 @@ from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
 from streams.core.redrive import Redrive
-from streams.events import ImageRef
+from streams.events import GenerationRequested, Headers, ImageRef
 
 
 @dataclass(frozen=True)
@@ -124,6 +124,12 @@ class Ledger(Protocol):
     async def child_death(self, sample_id: str) -> int:
         """Count the death of a child process that examined this sample alone; return the count."""
 
+    async def registered(self, sample_ids: Sequence[str]) -> dict[str, Registered]:
+        """Return what the table holds of those of the samples that are registered."""
+
+    async def pin_versions(self, versions: Mapping[str, str]) -> dict[str, str]:
+        """Give each row its model version unless it has one; return the versions that the rows hold."""
+
     async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
         """Give each row its image unless it has one; return the images that the rows hold."""
 
@@ -187,6 +193,16 @@ class ConsentRegister(Protocol):
 
     async def withdraw(self, identity: str, *, at: datetime, note: str) -> None:
         """Record that consent was withdrawn."""
+
+
+class Courier(Protocol):
+    """Takes registered requests to where the workers read them."""
+
+    async def hand_over(self, request: GenerationRequested, *, at: datetime, trace: Headers = ()) -> bool:
+        """Publish a request as of ``at``; return whether it is known to be published.
+
+        Where it is not, nobody is kept waiting and nothing is raised: the reconciler brings it from the ledger.
+        """
 
 
 class Clock(Protocol):

@@ -48,7 +48,9 @@ class Settings(BaseSettings):
     milvus_token: SecretStr = SecretStr("")
     """``user:password`` or an API key; empty where authentication is off."""
     ledger: str | None = None
-    """The ledger's database as an SQLAlchemy URL, such as ``sqlite:////var/lib/likeness/ledger.db``."""
+    """The ledger's database, ``sqlite:////var/lib/likeness/ledger.db`` or ``postgresql://user:password@host/likeness``."""
+    intake_token: SecretStr = SecretStr("")
+    """What callers of the HTTP intake must show as ``Authorization: Bearer …``; empty where it listens on loopback."""
     images: str | None = None
     """The image store: a folder, or any URL that fsspec opens, such as ``s3://bucket/prefix``."""
 
@@ -64,6 +66,8 @@ class Settings(BaseSettings):
     embedder_weights: Path | None = None
     """The published weights file (``.pt``), for the two embedders whose file is in no package."""
 
+    engine: Literal["onnxruntime", "torch"] = "onnxruntime"
+    """What runs both networks; torch is the reference, and twice as slow."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
     batch_wait_seconds: PositiveFloat = 0.1
@@ -82,6 +86,8 @@ class Settings(BaseSettings):
     """How long a sample may be without an end before it is driven again."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
+    metrics: Annotated[str, AfterValidator(_address)] | None = None
+    """Where a supervisor, or a worker without one, serves metrics to Prometheus, ``host:port``; not set, nowhere."""
 
     def address(self, part: Part) -> str:
         """Return where a part is found.

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass
 
+#: Header of a record that stands for a whole batch of records which nobody can read; it says why. Its value is the
+#: batch as Kafka holds it.
+UNREADABLE = "likeness.unreadable"
+
 DAY_MS = 24 * 60 * 60 * 1000
 
 #: Partitions of every topic that carries samples: a sample keeps its partition along the whole road.

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Self, TypeVar
 
+from streams.adapters.decoder_process import DecoderProcess
 from streams.adapters.face_engine import FaceEngine, embedding_space
 from streams.core.faces import EmbeddingSpace, Examined
 from streams.errors import Unready
@@ -15,13 +16,14 @@ from streams.wheels import Report, silent
 T = TypeVar("T")
 
 
-class TorchExaminer:
-    """Examines with torch in this process. Implements the port ``Examiner``."""
+class FaceExaminer:
+    """Examines in a thread of this process, and decodes in another process. Implements the port ``Examiner``."""
 
-    def __init__(self, settings: Settings, report: Report = silent) -> None:
+    def __init__(self, settings: Settings, report: Report = silent, *, decoder: DecoderProcess | None = None) -> None:
         """Take the settings; ``open`` does the work and reports on it line by line."""
         self._settings = settings
         self._report = report
+        self._decoder = decoder or DecoderProcess()
         self._engine: FaceEngine | None = None
         # One thread: the networks are not shared, and their own threads fill the cores.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="examiner")
@@ -35,10 +37,10 @@ class TorchExaminer:
         """Load both networks, fetching their weights the first time.
 
         Raises:
-            BadInput, Unready, WeightsUnusable: As ``load_embedder`` says.
+            BadInput, Unready, WeightsUnusable: As ``FaceEngine.load`` says.
         """
         if self._engine is None:
-            self._engine = await self._run(lambda: FaceEngine.load(self._settings, self._report))
+            self._engine = await self._run(self._load)
             self.space = self._engine.space
         return self
 
@@ -50,9 +52,16 @@ class TorchExaminer:
         return await self._run(lambda: engine.examine(encoded))
 
     async def close(self) -> None:
-        """Wait for what is being examined, then let the networks go."""
+        """Interrupt what is being decoded, wait for what is being examined, then let the networks go."""
+        self._decoder.interrupt()
         await asyncio.to_thread(self._executor.shutdown)
+        self._decoder.close()
         self._engine = None
+
+    def _load(self) -> FaceEngine:
+        # By this thread, which lives as long as the examiner: Linux ends a child with the thread that started it.
+        self._decoder.start()
+        return FaceEngine.load(self._settings, self._report, self._decoder.decode)
 
     async def _run(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._executor, work)

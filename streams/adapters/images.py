@@ -11,7 +11,9 @@ from typing import Any, TypeVar
 
 import fsspec
 
+from streams.adapters import plain_files
 from streams.adapters.decode import encode_png
+from streams.adapters.image_faults import outages_of_object_stores
 from streams.core.faces import Pixels
 from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
 from streams.events import ImageRef
@@ -43,6 +45,7 @@ class ImageStore:
         self._local = "file" in (
             self._files.protocol if isinstance(self._files.protocol, tuple) else (self._files.protocol,)
         )
+        self._outages = (OSError,) if self._local else outages_of_object_stores()
 
     async def open(self, create: bool = False) -> None:
         """Look whether the store is there; where it is not, ``create`` makes it.
@@ -71,7 +74,7 @@ class ImageStore:
     async def find(self, sha256: str) -> ImageRef | None:
         """See ``ports.Images``."""
         try:
-            size: int = await self._io(self._found, self._files.size, self._path(sha256))
+            size: int = await self._io(self._found, self._size, self._path(sha256))
         except FileNotFoundError:
             return None
         return ImageRef(sha256=sha256, size=size)
@@ -84,7 +87,7 @@ class ImageStore:
             raise ImageMissing(f"the image store has no image {ref.sha256}") from error
         found = hashlib.sha256(encoded).hexdigest()
         if found != ref.sha256:
-            raise ImageAltered(f"the image store holds {found} where {ref.sha256} should be")
+            raise _altered(ref, f"other bytes, {found},")
         return encoded
 
     def locate(self, ref: ImageRef) -> str:
@@ -100,7 +103,7 @@ class ImageStore:
             return await asyncio.to_thread(work, *arguments)
         except FileNotFoundError:
             raise
-        except OSError as error:
+        except self._outages as error:
             raise DependencyUnavailable("images", str(error)) from error
 
     def _create(self) -> None:
@@ -132,7 +135,7 @@ class ImageStore:
         self._require_store()
         path = self.locate(ref)
         with contextlib.suppress(FileNotFoundError):
-            if self._files.size(path) == ref.size:
+            if self._size(path) == ref.size:
                 return
         if self._local:
             _write_durably(Path(path), encoded)
@@ -140,11 +143,25 @@ class ImageStore:
             self._files.pipe_file(path, encoded)  # an object store puts whole objects or none
 
     def _get(self, ref: ImageRef) -> bytes:
+        if self._local:
+            try:
+                return plain_files.read(self._root, (ref.sha256[:2], ref.sha256), ref.size)
+            except plain_files.NotPlain as error:
+                raise _altered(ref, str(error)) from error
         path = self.locate(ref)
-        if self._files.size(path) != ref.size:
-            return b""
+        size = self._files.size(path)
+        if size != ref.size:
+            raise _altered(ref, f"{size} bytes")
         data: bytes = self._files.cat_file(path)
         return data
+
+    def _size(self, path: str) -> int:
+        size: int = plain_files.size(path) if self._local else self._files.size(path)
+        return size
+
+
+def _altered(ref: ImageRef, found: str) -> ImageAltered:
+    return ImageAltered(f"the image store has {found} where the {ref.size} bytes of {ref.sha256} should be")
 
 
 def _write_durably(path: Path, encoded: bytes) -> None:

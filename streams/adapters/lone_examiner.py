@@ -24,6 +24,7 @@ import numpy as np
 from streams.adapters.decode import encode_png
 from streams.core.faces import EmbeddingSpace, Examined
 from streams.errors import BadInput, DependencyUnavailable, ExaminerDied, Unready, WeightsUnusable
+from streams.processes.ending import ending
 
 #: How long the child may take to load its networks, in seconds; the weights may have to be fetched.
 START_SECONDS = 1800.0
@@ -131,7 +132,7 @@ class LoneExaminer:
             what = f"did not finish in {self._examine_seconds:g} s and was killed"
         except (EOFError, OSError):
             process.join()
-            what = f"ended with {_ending(process.exitcode)}"
+            what = f"ended with {ending(process.exitcode)}"
         self._end()
         return what
 
@@ -179,7 +180,7 @@ class LoneExaminer:
             what = f"did not load in {self._start_seconds:g} s and was killed"
         except (EOFError, OSError):
             process.join()
-            what = f"ended with {_ending(process.exitcode)} while it loaded; what it wrote to standard error says more"
+            what = f"ended with {ending(process.exitcode)} while it loaded; what it wrote to standard error says more"
         self._end()
         raise self._unavailable(f"a child process {what}")
 
@@ -219,14 +220,3 @@ def _end_with_parent() -> None:
     if parent is not None:
         parent.join()
         os._exit(1)
-
-
-def _ending(code: int | None) -> str:
-    """Say how a process ended.
-
-    >>> _ending(-6), _ending(1)
-    ('signal SIGABRT', 'exit code 1')
-    """
-    if code is not None and code < 0:
-        return f"signal {signal.Signals(-code).name}"
-    return f"exit code {code}"

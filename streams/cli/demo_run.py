@@ -7,7 +7,7 @@ from pathlib import Path
 from rich.live import Live
 from rich.table import Table
 
-from streams.adapters.faces import TorchExaminer
+from streams.adapters.faces import FaceExaminer
 from streams.cli.demo_report import write_report
 from streams.cli.output import console
 from streams.cli.progress import running_parts
@@ -53,7 +53,7 @@ async def run(plan: Plan) -> Shown:
             # Workers and networks load while the parts start.
             workers = supervisor(plan.settings, list(ROLES), plan.workers)
             supervised = group.create_task(workers.run(stopping))
-            loading = group.create_task(TorchExaminer(plan.settings, report=console.print).open())
+            loading = group.create_task(FaceExaminer(plan.settings, report=console.print).open())
             async with running_parts(plan.settings, fresh=True) as started:
                 watch = group.create_task(started.watch())
                 try:
@@ -69,7 +69,7 @@ async def run(plan: Plan) -> Shown:
         raise errors.exceptions[0] from None
 
 
-async def _road(plan: Plan, settings: Settings, examiner: TorchExaminer) -> Shown:
+async def _road(plan: Plan, settings: Settings, examiner: FaceExaminer) -> Shown:
     kafka = settings.address("kafka")
     followed = Followed()
     async with open_services(settings, examiner, create_gallery=True) as services:

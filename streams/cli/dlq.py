@@ -13,7 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, emit, page, say
+from streams.cli.output import Json, emit, page, printable, say
 from streams.core.redrive import MOST_REDRIVES, WAYS_IN
 from streams.errors import BadInput
 from streams.events import DeadReason
@@ -135,7 +135,7 @@ def moment(text: str, now: datetime) -> datetime:
 async def _redrives(settings: Settings) -> "AsyncIterator[SqlRedrives]":
     from streams.adapters.database import Database
     from streams.adapters.redrives import SqlRedrives
-    from streams.cli.wiring import answering
+    from streams.cli.addresses import answering
 
     await answering(settings, "kafka")
     database = Database(settings.address("ledger"))
@@ -147,7 +147,7 @@ async def _redrives(settings: Settings) -> "AsyncIterator[SqlRedrives]":
 
 
 async def _read(settings: Settings) -> "list[DeadLetter]":
-    from streams.cli.wiring import addressed
+    from streams.cli.addresses import addressed
     from streams.tools.dead_letters import read
 
     settings = addressed(settings, "kafka", "ledger")
@@ -158,7 +158,7 @@ async def _read(settings: Settings) -> "list[DeadLetter]":
 async def _redrive(
     settings: Settings, wanted: "Wanted", limit: int | None, *, dry_run: bool, force: bool, note: str
 ) -> "list[Done]":
-    from streams.cli.wiring import addressed
+    from streams.cli.addresses import addressed
     from streams.client import Publisher
     from streams.core.redrive import SentAgain
     from streams.tools import redrive as tool
@@ -193,6 +193,6 @@ def _table(letters: "list[DeadLetter]") -> Table:
             f"{escape(letter.reason)}{' [green]sent back[/]' if letter.sent_back else ''}",
             escape(f"{letter.topic}[{letter.partition}]@{letter.offset}"),
             tried,
-            escape(letter.detail),
+            escape(printable(letter.detail)),
         )
     return table

@@ -59,7 +59,8 @@ def enrol(
 
 
 async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> "list[Enrolled]":
-    from streams.cli.wiring import addressed, examining_services
+    from streams.cli.addresses import addressed
+    from streams.cli.wiring import examining_services
     from streams.tools.enrol import enrol_folder, people_in
 
     people = people_in(folder)
@@ -69,7 +70,8 @@ async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> "li
 
 
 async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int, references: int) -> "list[Enrolled]":
-    from streams.cli.wiring import addressed, answering, examining_services
+    from streams.cli.addresses import addressed, answering
+    from streams.cli.wiring import examining_services
     from streams.tools.enrol import Enrolled
     from streams.tools.synthetic import enrol_synthetic
 
@@ -108,7 +110,7 @@ async def _withdraw(settings: Settings, identity: str, note: str) -> None:
     """Needs the ledger's database alone: a withdrawal must not wait for any other part."""
     from streams.adapters.consent import SqlConsentRegister
     from streams.adapters.database import Database
-    from streams.cli.wiring import addressed
+    from streams.cli.addresses import addressed
     from streams.core.consent import Consent
 
     database = Database(addressed(settings, "ledger").ledger or "")

@@ -43,7 +43,8 @@ def judge(
 async def _judge(
     settings: Settings, images: list[Path], identity: str
 ) -> "list[tuple[Path, SampleJudged | Undecodable]]":
-    from streams.cli.wiring import addressed, examining_services
+    from streams.cli.addresses import addressed
+    from streams.cli.wiring import examining_services
     from streams.core.policy import refuse_elsewhere
     from streams.tools.judge_files import judge_files, read_files
 

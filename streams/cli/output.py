@@ -26,4 +26,13 @@ def emit(result: Mapping[str, Any]) -> None:
 
 def say(text: str) -> None:
     """Print a line about a result as it is: paths and ids stay in one piece, and nothing in it is markup."""
-    page.print(text, highlight=False, markup=False, soft_wrap=True)
+    page.print(printable(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def printable(text: str) -> str:
+    r"""Return the text without what would steer a terminal: strangers' messages are shown, and never obeyed.
+
+    >>> printable("a\x1b[2Jb")
+    'a�[2Jb'
+    """
+    return "".join(each if each.isprintable() or each in "\n\t" else "\N{REPLACEMENT CHARACTER}" for each in text)

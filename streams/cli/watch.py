@@ -31,9 +31,9 @@ def watch(
     as_json: JsonLines = False,
 ) -> None:
     """Follow a topic, readably or as JSON lines, until Ctrl-C."""
+    from streams.cli.addresses import addressed
     from streams.cli.interruption import Interrupted, interruptible
     from streams.cli.watch_lines import as_object, for_reading
-    from streams.cli.wiring import addressed
 
     if topic not in {one.name for one in topics.ALL}:
         raise BadInput(f"no topic {topic!r}: choose one of {_TOPICS}")
@@ -60,9 +60,12 @@ async def _follow(
     from aiokafka import AIOKafkaConsumer
     from aiokafka.errors import KafkaError
 
-    from streams.cli.wiring import answering
+    from streams.cli.addresses import answering
+    from streams.foreign_records import tolerate_foreign_records
+    from streams.kafka_clients import closed
 
     await answering(settings, "kafka")
+    tolerate_foreign_records()
     offset = "earliest" if from_beginning else "latest"
     consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka, auto_offset_reset=offset)
     try:
@@ -76,4 +79,4 @@ async def _follow(
     except KafkaError as error:
         raise DependencyUnavailable("kafka", f"{settings.kafka}: {error}") from error
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())

@@ -4,9 +4,11 @@ import json
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 from rich.text import Text
 
 from streams import topics
+from streams.cli.output import printable
 from streams.core.deadletter import explanation
 from streams.events import Decision, SampleJudged
 
@@ -24,7 +26,7 @@ def as_object(topic: str, record: Any) -> str:
     if topic == topics.DEAD_LETTERS.name:
         return json.dumps({**explanation(record.headers), "value": text}, ensure_ascii=False)
     try:
-        body = json.loads(text)
+        body = from_json(text, allow_inf_nan=False)  # stricter than json: what it takes can be written again
     except ValueError:
         body = None
     return json.dumps(body if isinstance(body, dict) else {"value": text}, ensure_ascii=False)
@@ -36,14 +38,15 @@ def for_reading(topic: str, record: Any) -> Text:
     if topic == topics.DEAD_LETTERS.name:
         dlq = explanation(record.headers)
         where = f"{dlq.get('topic', '?')}[{dlq.get('partition', '?')}]@{dlq.get('offset', '?')}"
-        return _lines("✗", "red", f"{dlq.get('reason', '?')}  from {where}", [dlq.get("detail", "")])
+        what, why = f"{dlq.get('reason', '?')}  from {where}", dlq.get("detail", "")
+        return _lines("✗", "red", printable(what), [printable(why)])
     if topic in _VERDICTS:
         try:
             return _verdict(SampleJudged.model_validate_json(value))
         except ValidationError:
             pass  # written by somebody else: shown as it is
     text = value.decode(errors="replace")
-    return Text(text[:_SHOWN] + ("…" if len(text) > _SHOWN else ""))
+    return Text(printable(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else ""))
 
 
 def _verdict(judged: SampleJudged) -> Text:

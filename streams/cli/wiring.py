@@ -7,31 +7,25 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
-from urllib.parse import urlsplit
 
 from streams.adapters.consent import SqlConsentRegister
 from streams.adapters.database import Database
 from streams.adapters.face_engine import FaceEngine
-from streams.adapters.faces import TorchExaminer
+from streams.adapters.faces import FaceExaminer
 from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
-from streams.adapters.milvus_calls import require_address
 from streams.adapters.triton import TritonGenerator
+from streams.cli.addresses import answering
 from streams.cli.output import console
 from streams.core.policy import Policy, parse
-from streams.embedded import kafka_topics, state
-from streams.embedded.loopback import connects
-from streams.errors import BadInput, DependencyUnavailable
+from streams.errors import BadInput
 from streams.ports import Services
-from streams.settings import PARTS, Part, Settings
+from streams.settings import Settings
 from streams.shipped import shipped
 
 T = TypeVar("T")
-
-#: How long a part may take to answer a command's first call, in seconds. A worker waits for ever instead.
-CONNECT_SECONDS = 10.0
 
 
 class Patiently(Protocol):
@@ -39,52 +33,6 @@ class Patiently(Protocol):
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         """Return what the work returns."""
-
-
-def addressed(settings: Settings, *parts: Part) -> Settings:
-    """Return settings in which the named parts have an address, all where none is named.
-
-    What is missing is that of the running embedded parts.
-
-    Raises:
-        BadInput: If an address is missing and nothing runs.
-    """
-    running = state.read(settings.data_dir)
-    filled = running.fill(settings) if running else settings
-    missing = [name for name in parts or PARTS if getattr(filled, name) is None]
-    if missing:
-        names = ", ".join(f"LIKENESS_{name.upper()}" for name in missing)
-        raise BadInput(f"nothing runs that uses {settings.data_dir}: start it with `likeness up`, or set {names}")
-    return filled
-
-
-async def answering(settings: Settings, *parts: str) -> None:
-    """Return where the named parts can be reached: a wrong address is told in seconds, before anything is loaded.
-
-    Raises:
-        DependencyUnavailable: If one of them does not answer.
-    """
-    asks = {"kafka": _kafka_answers, "triton": _triton_answers, "milvus": _milvus_answers}
-    for part in parts:
-        try:
-            await asks[part](settings)
-        except DependencyUnavailable as error:
-            raise error.with_remedy(f"start it, or correct LIKENESS_{part.upper()}") from error
-
-
-async def _kafka_answers(settings: Settings) -> None:
-    await kafka_topics.answers(settings.address("kafka"), CONNECT_SECONDS)
-
-
-async def _triton_answers(settings: Settings) -> None:
-    await connects("triton", settings.address("triton"), CONNECT_SECONDS)
-
-
-async def _milvus_answers(settings: Settings) -> None:
-    require_address(settings.address("milvus"))
-    url = urlsplit(settings.address("milvus"))
-    port = url.port or (443 if url.scheme == "https" else 80)
-    await connects("milvus", f"{url.hostname}:{port}", CONNECT_SECONDS)
 
 
 def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
@@ -118,7 +66,7 @@ async def at_once(work: Callable[[], Awaitable[T]]) -> T:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, examiner: TorchExaminer, *, create_gallery: bool = False, patiently: Patiently = at_once
+    settings: Settings, examiner: FaceExaminer, *, create_gallery: bool = False, patiently: Patiently = at_once
 ) -> AsyncIterator[Services]:
     """Open everything that the steps use; close it at the end.
 
@@ -166,7 +114,7 @@ async def open_services(
 async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
     """Open everything, with the networks loaded, for a command that looks at images."""
     await answering(settings, "milvus")
-    examiner = TorchExaminer(settings, report=console.print)
+    examiner = FaceExaminer(settings, report=console.print)
     # Loading the networks takes seconds: what can be refused without them, is.
     async with open_services(settings, examiner, create_gallery=create_gallery) as services:
         await examiner.open()

@@ -12,11 +12,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import SecretStr
 
 from streams.errors import BadInput
 from streams.settings import Part, Settings, read_settings
 
 if TYPE_CHECKING:
+    from streams.runtime.metrics import Metrics
     from streams.runtime.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
@@ -32,6 +34,14 @@ class RoleName(StrEnum):
     JUDGE = "judge"
     RECONCILE = "reconcile"
     ALL = "all"
+
+
+#: What can be down for a role, beside what it needs before it begins.
+_DEPENDENCIES = {
+    RoleName.GENERATE: ("kafka", "ledger", "milvus", "triton", "images"),
+    RoleName.JUDGE: ("kafka", "ledger", "milvus", "images", "examiner"),
+    RoleName.RECONCILE: ("kafka", "ledger"),
+}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -54,7 +64,7 @@ def worker(
     """Run workers: they generate what is asked for, judge what was made, and drive again what was lost.
 
     They run until Ctrl-C or SIGTERM, wait for parts that are down, and are started again when they end. Their logs are
-    in LIKENESS_DATA_DIR/logs.
+    in LIKENESS_DATA_DIR/logs, and LIKENESS_METRICS=host:port serves the metrics of them all to Prometheus.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True)
     settings = read_settings()
@@ -62,15 +72,20 @@ def worker(
         asyncio.run(_supervise(settings, role, workers))
     elif role is RoleName.ALL:
         raise typer.BadParameter("one process has one role: choose one, or leave --unsupervised out")
-    elif role is RoleName.RECONCILE:
-        asyncio.run(_reconcile(settings))
     else:
-        asyncio.run(_work(settings, role))
+        from streams.runtime.logs import quiet_libraries, quieten
+        from streams.runtime.metrics import metered
+
+        quieten(logging.getLogger())
+        quiet_libraries()
+        run = _reconcile if role is RoleName.RECONCILE else _work
+        with metered(settings, role, _DEPENDENCIES[role]) as metrics:
+            asyncio.run(run(settings, role, metrics))
 
 
-async def _work(settings: Settings, name: RoleName) -> None:
+async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     """Load what the role needs, wait for what it needs from others, and work."""
-    from streams.adapters.faces import TorchExaminer
+    from streams.adapters.faces import FaceExaminer
     from streams.cli.wiring import load_policy, open_services
     from streams.core.policy import refuse_elsewhere
     from streams.runtime.patience import Patience
@@ -78,18 +93,21 @@ async def _work(settings: Settings, name: RoleName) -> None:
     from streams.runtime.worker import work
 
     load_policy(settings.policy)  # refused before anything is loaded or waited for
-    role, patience = ROLES[name], Patience()
-    examiner = TorchExaminer(settings, report=log.info)
-    if role is JUDGE:
-        await examiner.open()
-    settings = await _addressed(settings)
-    async with open_services(settings, examiner, patiently=patience) as services:
-        domain = await patience(services.gallery.domain)
-        refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
-        await work(settings, services, role, patience)
+    role, patience = ROLES[name], Patience(metrics=metrics)
+    examiner = FaceExaminer(settings, report=log.info)
+    try:
+        if role is JUDGE:
+            await examiner.open()
+        settings = await _addressed(settings)
+        async with open_services(settings, examiner, patiently=patience) as services:
+            domain = await patience(services.gallery.domain)
+            refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
+            await work(settings, services, role, patience, metrics)
+    finally:
+        await examiner.close()
 
 
-async def _reconcile(settings: Settings) -> None:
+async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
     from streams.adapters.database import Database
     from streams.adapters.ledger import SqlLedger
@@ -97,15 +115,14 @@ async def _reconcile(settings: Settings) -> None:
     from streams.runtime.reconciler import Reconciler
 
     async def run() -> None:
-        addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience()
+        addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience(metrics=metrics)
         database = Database(addressed.address("ledger"))
         try:
             await patience(database.open)
-            await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC)).run(patience)
+            await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC), metrics).run(patience)
         finally:
             await database.close()
 
-    logging.getLogger("aiokafka").setLevel(logging.ERROR)  # under an outage it is a hundred lines a second
     working = asyncio.create_task(run())
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
@@ -118,7 +135,7 @@ async def _addressed(settings: Settings, *parts: Part) -> Settings:
 
     Looking costs nothing, so it is done often: with growing pauses, a demonstration waited for its worker.
     """
-    from streams.cli.wiring import addressed
+    from streams.cli.addresses import addressed
 
     told = False
     while True:
@@ -147,12 +164,20 @@ def supervisor(settings: Settings, roles: list[str], workers: int) -> "Superviso
         BadInput: If their logs cannot be written.
     """
     from streams.embedded import folder
+    from streams.runtime.metrics import overseen
     from streams.runtime.supervisor import Supervisor
 
     log_dir = settings.data_dir / "logs"
     with folder.writable(log_dir):
         log_dir.mkdir(parents=True, exist_ok=True)
-    return Supervisor(roles, workers=workers, env=worker_env(settings), log_dir=log_dir, command=worker_command)
+    return Supervisor(
+        roles,
+        workers=workers,
+        env=worker_env(settings),
+        log_dir=log_dir,
+        command=worker_command,
+        oversight=overseen(settings),
+    )
 
 
 def worker_command(role: str) -> list[str]:
@@ -163,6 +188,6 @@ def worker_command(role: str) -> list[str]:
 def worker_env(settings: Settings) -> dict[str, str]:
     """Return the environment that gives a child process these settings."""
     values = settings.model_dump(mode="json", exclude_none=True)
-    token = settings.milvus_token.get_secret_value()
-    own = {f"LIKENESS_{name.upper()}": str(value) for name, value in values.items() if name != "milvus_token"}
-    return {**os.environ, **own, "LIKENESS_MILVUS_TOKEN": token, "PYTHONUNBUFFERED": "1"}
+    values |= {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
+    own = {f"LIKENESS_{name.upper()}": str(value) for name, value in values.items()}
+    return {**os.environ, **own, "PYTHONUNBUFFERED": "1"}

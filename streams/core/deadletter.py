@@ -1,5 +1,6 @@
 """Dead letters: what cannot be processed, whole, with headers that say why and where it came from."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -13,6 +14,10 @@ PREFIX = "likeness.dlq."
 
 #: The longest explanation that a header carries, in characters.
 DETAIL_CHARACTERS = 1000
+
+
+#: What a header takes beside its name and value: the lengths of both.
+_HEADER_BYTES = 10
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,24 @@ class Burial:
         """The value that may be kept."""
         return self.message.value if self.value is None else self.value
 
+    @property
+    def weight(self) -> int:
+        """Bytes of key, value and headers, as Kafka holds them at most."""
+        message = self.message
+        headers = sum(len(name.encode()) + len(value or b"") + _HEADER_BYTES for name, value in message.headers)
+        return len(message.key or b"") + len(self.kept or b"") + headers
 
-def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outcome:
-    """Return the end of a burial: original key, value and headers, and ``likeness.dlq.*`` headers behind them."""
+
+def outcome(burial: Burial, *, stage: str, version: str, policy_version: str, now: datetime) -> Outcome:
+    """Return the end of a burial: original key, value and headers, and ``likeness.dlq.*`` headers behind them.
+
+    Args:
+        burial: What is buried, and why.
+        stage: The step that gave up.
+        version: Of the software that gave up.
+        policy_version: Of the policy that was in force.
+        now: When.
+    """
     message = burial.message
     why = {
         "id": burial.sample_id,
@@ -47,13 +67,21 @@ def outcome(burial: Burial, *, stage: str, version: str, now: datetime) -> Outco
         "partition": str(message.partition),
         "offset": str(message.offset),
         "attempts": str(burial.attempts),
+        "exception": burial.exception,
         "version": version,
+        "policy-version": policy_version,
     }
-    if burial.exception:
-        why["exception"] = burial.exception
     headers = (*message.headers, *((f"{PREFIX}{name}", text.encode()) for name, text in why.items()))
-    record = Record(topics.DEAD_LETTERS.name, message.key, burial.kept, headers, now)
+    # aiokafka sends no record with neither: an empty value stands for none where there is no key.
+    value = b"" if message.key is None and burial.kept is None else burial.kept
+    record = Record(topics.DEAD_LETTERS.name, message.key, value, headers, now)
     return Outcome(burial.sample_id, State.DEAD, record)
+
+
+def envelope(message: Message) -> bytes:
+    """Return key and headers as JSON, their bytes in hexadecimal, for a place where nothing is too large."""
+    held = [[name, None if value is None else value.hex()] for name, value in message.headers]
+    return json.dumps({"key": None if message.key is None else message.key.hex(), "headers": held}).encode()
 
 
 def explanation(headers: Headers) -> dict[str, str]:

@@ -73,6 +73,8 @@ class Undecodable:
 
     reason: DeadReason
     detail: str
+    exception: str = ""
+    """Class of the exception that says so; empty where none was raised."""
 
 
 Examined = Sighting | Undecodable

@@ -11,6 +11,7 @@ from pydantic_core import from_json
 
 from streams.core.records import Message
 from streams.events import TYPES, Body, DeadReason, ImageRef
+from streams.topics import UNREADABLE
 
 B = TypeVar("B", bound=Body)
 
@@ -21,16 +22,20 @@ class Refused:
 
     reason: DeadReason
     detail: str
+    exception: str = ""
+    """Class of the exception that says so; empty where none was raised."""
 
 
 def parse(message: Message, body: type[B]) -> B | Refused:
     """Return the message's body. What it says wrongly is told without repeating the values themselves."""
+    if (unreadable := dict(message.headers).get(UNREADABLE)) is not None:
+        return Refused(DeadReason.BATCH_UNREADABLE, unreadable.decode(errors="replace"))
     if not message.value:
         return Refused(DeadReason.NOT_JSON, "the value is empty; expected a JSON object")
     try:
         content = from_json(message.value, allow_inf_nan=False)
     except ValueError as error:
-        return Refused(DeadReason.NOT_JSON, f"the value is not JSON: {error}")
+        return Refused(DeadReason.NOT_JSON, f"the value is not JSON: {error}", type(error).__name__)
     if not isinstance(content, dict):
         return Refused(DeadReason.SCHEMA_INVALID, f"expected a JSON object, got {type(content).__name__}")
     if content.get("version", 1) != 1:
@@ -42,7 +47,7 @@ def parse(message: Message, body: type[B]) -> B | Refused:
         return body.model_validate(content)
     except ValidationError as error:
         faults = (f"{'.'.join(map(str, fault['loc'])) or 'body'}: {fault['msg']}" for fault in error.errors())
-        return Refused(DeadReason.SCHEMA_INVALID, "; ".join(faults))
+        return Refused(DeadReason.SCHEMA_INVALID, "; ".join(faults), type(error).__name__)
 
 
 @dataclass(frozen=True)

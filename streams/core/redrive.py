@@ -77,4 +77,4 @@ def refusal(letter: Record, earlier: int, *, force: bool = False) -> str | None:
 
 
 def _stands_for_the_value(letter: Record) -> bool:
-    return "(the value is in the image store: " in explanation(letter.headers).get("detail", "")
+    return " in the image store: " in explanation(letter.headers).get("detail", "")

@@ -1,14 +1,15 @@
 """The Faust app of one role, with every setting that delivery rests on."""
 
-import logging
-
 import faust
 from faust import streams as faust_streams
 from mode import CrashingSupervisor
 
 from streams.errors import Unready
+from streams.foreign_records import tolerate_foreign_records
 from streams.ports import Services
+from streams.runtime import made_anew
 from streams.runtime.agents import add_agent
+from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
 from streams.settings import Settings
@@ -17,9 +18,12 @@ from streams.settings import Settings
 FAUST_RELEASE = "0.15.3"
 
 
-def build_app(settings: Settings, services: Services, role: Role, patience: Patience) -> faust.App:
+def build_app(
+    settings: Settings, services: Services, role: Role, patience: Patience, metrics: Metrics | None = None
+) -> faust.App:
     """Return an app that runs the role's agent once it is started."""
     _refuse_other_faust()
+    tolerate_foreign_records()
     session = settings.session_timeout_seconds
     app = faust.App(
         role.group(settings.group),
@@ -53,7 +57,8 @@ def build_app(settings: Settings, services: Services, role: Role, patience: Pati
         web_enabled=False,
         debug=False,
     )
-    add_agent(app, role, services, settings, patience)
+    app.transport.Consumer = made_anew.Consumer  # type: ignore[misc]  # a class variable; this transport is the app's
+    add_agent(app, role, services, settings, patience, metrics)
     return app
 
 
@@ -74,9 +79,3 @@ def _refuse_other_faust() -> None:
             "faust-streaming's compiled stream iterator is missing: install its binary wheel"
             " (pip install --only-binary :all: --force-reinstall faust-streaming) and unset NO_CYTHON"
         )
-
-
-def quiet_libraries() -> None:
-    """Keep the libraries' chatter out of the log: under an outage it is a hundred lines a second."""
-    for name in ("faust", "mode", "aiokafka"):
-        logging.getLogger(name).setLevel(logging.ERROR)

@@ -12,9 +12,9 @@ from aiokafka.errors import KafkaError
 
 from streams.core.records import Record
 from streams.errors import DependencyUnavailable
-
-#: Milliseconds for one look at what was fetched.
-_POLL_MS = 200
+from streams.foreign_records import tolerate_foreign_records
+from streams.kafka_clients import closed
+from streams.runtime.unread import first_records
 
 
 class Backlog:
@@ -30,6 +30,7 @@ class Backlog:
         Raises:
             DependencyUnavailable: If Kafka does not answer; so do all methods.
         """
+        tolerate_foreign_records()
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -52,10 +53,7 @@ class Backlog:
         await self._close()
 
     async def _close(self) -> None:
-        async with self._answering():
-            await self._producer.stop()
-            await self._consumer.stop()
-            await self._admin.close()
+        await closed(self._producer.stop(), self._consumer.stop(), self._admin.close())
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:
@@ -78,16 +76,10 @@ class Backlog:
         """
         async with self._answering():
             waiting = await self._waiting(group, set(topics))
-            self._consumer.assign(list(waiting))
-            for place, offset in waiting.items():
-                self._consumer.seek(place, offset)
-            found: dict[TopicPartition, int] = {}
-            while len(found) < len(waiting):
-                fetched = await self._consumer.getmany(timeout_ms=_POLL_MS)
-                for place, records in fetched.items():
-                    found.setdefault(place, records[0].timestamp)
-                self._consumer.pause(*fetched)
-        return datetime.fromtimestamp(min(found.values()) / 1000, UTC) if found else None
+            ends = await self._consumer.end_offsets(list(waiting)) if waiting else {}
+            found = await first_records(self._consumer, waiting, ends)
+        times = [_moment(record.timestamp) for record in found.values()]
+        return min(times, default=None)
 
     async def _waiting(self, group: str, topics: set[str]) -> dict[TopicPartition, int]:
         """Return, for each partition with uncommitted records, where they begin."""
@@ -118,3 +110,11 @@ class Backlog:
                 for record in records
             ]
             await asyncio.gather(*deliveries)
+
+
+def _moment(time_ms: int) -> datetime:
+    """Return a record's time. A stranger's clock may say anything; what no calendar holds is as old as can be."""
+    try:
+        return datetime.fromtimestamp(time_ms / 1000, UTC)
+    except (OverflowError, ValueError, OSError):
+        return datetime.fromtimestamp(0, UTC)

@@ -19,6 +19,7 @@ from streams.core.ledger import Registration
 from streams.core.reconcile import Name, due
 from streams.ports import Clock, Ledger
 from streams.runtime.backlog import Backlog
+from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import ROLES
 from streams.settings import Settings
@@ -34,9 +35,10 @@ _RETENTION = timedelta(milliseconds=max(topic.retention_ms for topic in topics.E
 class Reconciler:
     """Looks over the ledger now and then. Two of them do no harm to each other."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, now: Clock) -> None:
+    def __init__(self, settings: Settings, ledger: Ledger, now: Clock, metrics: Metrics | None = None) -> None:
         """Take settings with an address of Kafka, and an opened ledger."""
         self._settings, self._ledger, self._now = settings, ledger, now
+        self._metrics = metrics or Metrics()
         self._driven: dict[Name, datetime] = {}
         self._helpless = 0
 
@@ -68,6 +70,7 @@ class Reconciler:
         while outcomes := await self._ledger.unpublished(before, PAGE):
             await backlog.deliver(outcome.record for outcome in outcomes)
             await self._ledger.published([outcome.sample_id for outcome in outcomes])
+            self._metrics.published_again(len(outcomes))
             log.warning("published %d ends that were never noted as delivered", len(outcomes))
 
     async def _waiting(self, backlog: Backlog) -> list[datetime]:
@@ -86,11 +89,13 @@ class Reconciler:
             found = due(rows, self._driven, before=before)
             await backlog.deliver(one.record(now) for one in found.again)
             self._driven |= {one.name: now for one in found.again}
+            self._metrics.driven_again(len(found.again))
             helpless, last = helpless + found.helpless, rows[-1]
             self._tell(rows, len(found.again))
         if helpless > self._helpless:
             log.warning("%d samples have no end, and the ledger does not say what asked for them", helpless)
         self._helpless = helpless
+        self._metrics.looked(helpless=helpless)
 
     @staticmethod
     def _tell(rows: Sequence[Registration], messages: int) -> None:

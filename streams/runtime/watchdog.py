@@ -10,6 +10,7 @@ import os
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
@@ -17,7 +18,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
+from streams.foreign_records import tolerate_foreign_records
+from streams.kafka_clients import closed
+from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
+from streams.runtime.unread import first_records
 
 log = logging.getLogger(__name__)
 
@@ -66,7 +71,14 @@ class Watchdog(threading.Thread):
     """Looks a few times within the limit; ends the process, with all stacks in its log."""
 
     def __init__(
-        self, kafka: str, group: str, patience: Patience, assigned: Callable[[], Set[Place]], *, limit_seconds: float
+        self,
+        kafka: str,
+        group: str,
+        patience: Patience,
+        assigned: Callable[[], Set[Place]],
+        *,
+        limit_seconds: float,
+        metrics: Metrics | None = None,
     ) -> None:
         """Watch one worker of this process.
 
@@ -76,42 +88,80 @@ class Watchdog(threading.Thread):
             patience: Knows what the worker waits for.
             assigned: Returns the partitions that are this worker's now.
             limit_seconds: A standstill of this many seconds ends the process.
+            metrics: Told what each look finds.
         """
         super().__init__(name="likeness-watchdog", daemon=True)
         self._kafka, self._group, self._patience, self._assigned = kafka, group, patience, assigned
-        self._limit = limit_seconds
+        self._limit, self._metrics = limit_seconds, metrics or Metrics()
+        self._cluster = ""
 
     def run(self) -> None:
         """Look until the process ends."""
         still = Standstill()
         while True:
-            time.sleep(self._limit / LOOKS)
             try:
                 waiting = asyncio.run(self._waiting())
             except (KafkaError, OSError, TimeoutError):
                 waiting = {}  # a broker that is down excuses the worker
+                self._metrics.broker(reachable=False)
+            else:
+                self._metrics.broker(reachable=True)
             stood = still.look(waiting, excused=bool(self._patience.failing), now=time.monotonic())
-            if stood > self._limit:
+            if stood > self._limit and self._truly_waits(waiting):
                 log.critical("nothing was done for %.0f s in %s: this process ends itself", stood, sorted(waiting))
                 faulthandler.dump_traceback(sys.stderr)
                 os._exit(STUCK_STATUS)
+            time.sleep(self._limit / LOOKS)
+
+    def _stay(self, cluster: str) -> None:
+        """End the process where Kafka is another cluster than it began with: it knows the places of that one."""
+        self._cluster = self._cluster or cluster
+        if cluster != self._cluster:
+            log.critical("Kafka is another cluster than when this process began: it ends itself, to begin again there")
+            os._exit(STUCK_STATUS)
+
+    def _truly_waits(self, waiting: Mapping[Place, int]) -> bool:
+        """Return whether a message waits, and not only the mark of a transaction, which nobody is ever given."""
+        try:
+            return asyncio.run(self._unread(waiting))
+        except (KafkaError, OSError):
+            return False  # a broker that is down excuses the worker
+
+    async def _unread(self, waiting: Mapping[Place, int]) -> bool:
+        begins = {TopicPartition(*place): offset for place, offset in waiting.items()}
+        tolerate_foreign_records()
+        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, auto_offset_reset="earliest")
+        try:
+            async with asyncio.timeout(self._limit):
+                await consumer.start()
+                return bool(await first_records(consumer, begins, await consumer.end_offsets(list(begins))))
+        finally:
+            await closed(consumer.stop())
 
     async def _waiting(self) -> dict[Place, int]:
         """Return the committed offset of every own partition in which messages wait."""
         places = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned())]
         if not places:
+            self._metrics.waiting({})
+        if not places and self._cluster:
             return {}
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka)
         try:
             await admin.start()
+            self._stay(str((await admin.describe_cluster())["cluster_id"]))
+            if not places:
+                return {}
             await consumer.start()
             committed = await admin.list_consumer_group_offsets(self._group)
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
         finally:
-            await consumer.stop()
-            await admin.close()
+            await closed(consumer.stop(), admin.close())
         done = {place: max(_offset(committed.get(place)), begins[place]) for place in places}
+        lag = Counter[str]()
+        for place, offset in done.items():
+            lag[place.topic] += max(0, ends[place] - offset)
+        self._metrics.waiting(lag)
         return {(p.topic, p.partition): offset for p, offset in done.items() if ends[p] > offset}
 
 

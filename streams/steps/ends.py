@@ -5,15 +5,19 @@ from dataclasses import dataclass, replace
 from importlib.metadata import version as installed_version
 
 from streams.core import deadletter
-from streams.core.deadletter import Burial
+from streams.core.deadletter import Burial, envelope
 from streams.core.ids import message_id
 from streams.core.ledger import Outcome, Registration
 from streams.core.parse import Refused, carried_image
 from streams.core.records import Message, Record
 from streams.ports import Services
 
-#: Bytes: a larger value is buried by pointer. A broker takes a compressed message that it refuses as it is.
+#: Bytes of key, value and headers: of what is larger, a pointer is buried. A broker takes a compressed message that it
+#: refuses as it is, and what is as large as it takes leaves no room for our own headers.
 LARGEST_DEAD_LETTER = 900_000
+
+#: Characters of an explanation that leave room for where the value is.
+_DETAIL_WITH_POINTER = 700
 
 _VERSION = f"likeness-qc/{installed_version('likeness-qc')}"
 
@@ -31,7 +35,7 @@ async def refused(message: Message, why: Refused, services: Services) -> Burial:
     """Bury a message that is none. An image in it goes to the store all the same, so that it can be erased."""
     carried = carried_image(message.value)
     value = carried.pointing_at(await services.images.put(carried.encoded)) if carried else None
-    return Burial(message_id(message), message, why.reason, why.detail, value=value)
+    return Burial(message_id(message), message, why.reason, why.detail, exception=why.exception, value=value)
 
 
 async def bury(burials: Sequence[Burial], stage: str, services: Services) -> list[Outcome]:
@@ -43,16 +47,24 @@ async def bury(burials: Sequence[Burial], stage: str, services: Services) -> lis
     await services.ledger.register(
         [[Registration(burial.sample_id, "message", burial.kept or b"", now)] for burial in light]
     )
-    return [deadletter.outcome(burial, stage=stage, version=_VERSION, now=now) for burial in light]
+    versions = {"version": _VERSION, "policy_version": services.policy.version}
+    return [deadletter.outcome(burial, stage=stage, now=now, **versions) for burial in light]
 
 
 async def _lighten(burial: Burial, services: Services) -> Burial:
-    """Put a value that no topic takes once more into the store, and bury a pointer to it."""
-    if len(burial.kept or b"") <= LARGEST_DEAD_LETTER:
+    """Put what no topic takes once more into the store, the value first, and bury a pointer to it."""
+    if burial.weight <= LARGEST_DEAD_LETTER:
         return burial
-    stored = await services.images.put(burial.kept or b"")
-    detail = f"{burial.detail} (the value is in the image store: {stored.sha256})"
-    return replace(burial, value=stored.model_dump_json().encode(), detail=detail)
+    detail = burial.detail[:_DETAIL_WITH_POINTER]
+    if burial.kept:
+        stored = await services.images.put(burial.kept)
+        detail += f" (the value is in the image store: {stored.sha256})"
+        burial = replace(burial, value=stored.model_dump_json().encode(), detail=detail)
+    if burial.weight <= LARGEST_DEAD_LETTER:
+        return burial
+    stored = await services.images.put(envelope(burial.message))
+    detail += f" (key and headers are in the image store: {stored.sha256})"
+    return replace(burial, message=replace(burial.message, key=None, headers=()), detail=detail)
 
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:

@@ -15,7 +15,15 @@ from streams.core.parse import Refused, parse
 from streams.core.records import Message
 from streams.core.subject import Subject, made, trained
 from streams.errors import DependencyUnavailable, ExaminerDied, ImageAltered, ImageMissing
-from streams.events import DeadReason, ImageRef, SampleGenerated, TrainingSamplePublished, to_json, trace_of
+from streams.events import (
+    IMAGE_BYTES,
+    DeadReason,
+    ImageRef,
+    SampleGenerated,
+    TrainingSamplePublished,
+    to_json,
+    trace_of,
+)
 from streams.ports import Services
 from streams.steps.appraise import appraise
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
@@ -86,7 +94,7 @@ async def _look(
     examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(examined)), 2)
     burials += crashed
     burials += [
-        candidates[key].burial(seen.reason, seen.detail)
+        candidates[key].burial(seen.reason, seen.detail, seen.exception)
         for key, seen in examined.items()
         if isinstance(seen, Undecodable)
     ]
@@ -176,6 +184,9 @@ async def _fetch(candidates: Mapping[str, _Candidate], services: Services) -> tu
 
 
 async def _read(candidate: _Candidate, services: Services) -> bytes | Burial:
+    if candidate.image.size > IMAGE_BYTES:
+        detail = f"{candidate.image.size} bytes; allowed are {IMAGE_BYTES}"
+        return candidate.burial(DeadReason.IMAGE_TOO_LARGE, detail)
     try:
         return await services.images.get(candidate.image)
     except ImageMissing as error:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
@@ -11,6 +11,8 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.errors import DependencyUnavailable
+from streams.foreign_records import tolerate_foreign_records
+from streams.kafka_clients import closed
 from streams.tools.audit_records import Raw
 
 Offsets = dict[tuple[str, int], int]
@@ -30,6 +32,7 @@ class Topics:
 
     async def __aenter__(self) -> "Topics":
         """Connect."""
+        tolerate_foreign_records()
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
         self._consumer = AIOKafkaConsumer(
             bootstrap_servers=self._bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
@@ -50,10 +53,7 @@ class Topics:
         await self._close()
 
     async def _close(self) -> None:
-        with suppress(KafkaError, OSError):  # what was read is read
-            async with asyncio.timeout(self._timeout):
-                await self._consumer.stop()
-                await self._admin.close()
+        await closed(self._consumer.stop(), self._admin.close())
 
     @asynccontextmanager
     async def _answering(self) -> AsyncIterator[None]:

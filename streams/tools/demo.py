@@ -14,6 +14,8 @@ from streams.client import Publisher
 from streams.core.deadletter import explanation
 from streams.errors import DependencyUnavailable
 from streams.events import DEFAULT_MODEL, GenerationRequested, SampleJudged
+from streams.foreign_records import tolerate_foreign_records
+from streams.kafka_clients import closed
 from streams.ports import Services
 from streams.tools.demo_requests import MALFORMED, plan
 from streams.tools.synthetic import enrol_synthetic
@@ -62,6 +64,7 @@ async def follow(kafka: str, expected: int, followed: Followed, report: Callable
     Raises:
         DependencyUnavailable: If Kafka does not answer.
     """
+    tolerate_foreign_records()
     names = [topic.name for topic in topics.ENDS]
     consumer = AIOKafkaConsumer(*names, bootstrap_servers=kafka, auto_offset_reset="earliest")
     try:
@@ -74,7 +77,7 @@ async def follow(kafka: str, expected: int, followed: Followed, report: Callable
     except KafkaError as error:
         raise DependencyUnavailable("kafka", f"{kafka}: {error}") from error
     finally:
-        await consumer.stop()
+        await closed(consumer.stop())
 
 
 def _note(record: object, followed: Followed) -> None:

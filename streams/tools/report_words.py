@@ -15,6 +15,7 @@ REASONS: dict[ReasonCode, str] = {
 }
 
 DEAD_REASONS: dict[DeadReason, str] = {
+    DeadReason.BATCH_UNREADABLE: "The broker holds a batch of messages that nobody can read.",
     DeadReason.NOT_JSON: "The message is not JSON.",
     DeadReason.SCHEMA_INVALID: "The message is JSON and lacks a field, or has a wrong value in one.",
     DeadReason.VERSION_UNKNOWN: "The message is of a version that this release does not know.",

@@ -93,3 +93,28 @@ def test_a_long_message_is_cut_for_reading_and_whole_as_json():
     long = Seen(json.dumps({"inline_image": "x" * 5000}).encode())
     assert len(for_reading("training.samples", long).plain) < 300
     assert len(as_object("training.samples", long)) > 5000
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b'{"source": "\\ud800"}',
+        b'{"a": NaN}',
+        b'{"a": 1' + b"0" * 5000 + b"}",
+        b"[" * 100_000,
+        b'{"a":' * 100_000,
+        b"\xff\xfe",
+    ],
+)
+def test_whatever_a_message_holds_its_object_can_be_written_and_read_back(value):
+    line = as_object("generation.requests", Seen(value))
+
+    assert json.loads(line.encode()) == {"value": value.decode(errors="replace")}
+
+
+@pytest.mark.parametrize("topic", ["generation.requests", "dead.letters"])
+def test_no_message_steers_the_terminal(topic):
+    steering = b"\x1b[2J\x1b]0;title\x07\x9b\r\xe2\x80\xae"
+    shown = for_reading(topic, Seen(steering, (("likeness.dlq.detail", steering), ("likeness.dlq.reason", steering))))
+
+    assert all(each.isprintable() or each == "\n" for each in shown.plain)

@@ -35,7 +35,8 @@ MESSAGE = Message("training.samples", 2, 42, b"\xff key", b"\x00 value", (("trac
 
 def dead(sample_id: str = "aa", message: Message = MESSAGE, at: datetime = NOW, **fields: object) -> Outcome:
     burial = {"sample_id": sample_id, "message": message, "reason": DeadReason.IMAGE_MISSING, "detail": "why"}
-    return deadletter.outcome(Burial(**burial | fields), stage="judge", version="likeness-qc/1", now=at)  # type: ignore[arg-type]
+    versions = {"version": "likeness-qc/1", "policy_version": "p/1"}
+    return deadletter.outcome(Burial(**burial | fields), stage="judge", now=at, **versions)  # type: ignore[arg-type]
 
 
 def found(record: Record, offset: int = 0) -> DeadLetter:

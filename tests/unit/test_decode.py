@@ -8,11 +8,13 @@ import zlib
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
-from streams.adapters.decode import MAX_BYTES, decode, encode_png
+from streams.adapters.decode import decode, encode_png
 from streams.core.faces import Pixels, Undecodable
-from streams.events import DeadReason
+from streams.events import IMAGE_BYTES, DeadReason
 
 #: Pillow warns of EXIF that it cannot read and goes on, as in production.
 BROKEN_EXIF = pytest.mark.filterwarnings("ignore::UserWarning:PIL")
@@ -106,8 +108,61 @@ def test_altered_bytes_are_an_outcome_and_never_an_exception(form: str):
         assert isinstance(got, Undecodable | np.ndarray)
 
 
+#: What files of formats that are taken, and of some that are not, begin with.
+BEGINNINGS = (
+    b"",
+    b"\x89PNG\r\n\x1a\n",
+    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR",
+    b"\xff\xd8\xff\xe0\0\x10JFIF\0",
+    b"\xff\xd8\xff\xe1",
+    b"RIFF\x40\0\0\0WEBPVP8 ",
+    b"RIFF\x40\0\0\0WEBPVP8L",
+    b"RIFF\x40\0\0\0WEBPVP8X",
+    b"GIF89a",
+    b"II*\0",
+)
+WHOLE = {
+    form: encoded(Image.fromarray(picture()).convert(mode), form, **options)
+    for form, mode, options in (
+        ("PNG", "P", {}),
+        ("JPEG", "CMYK", {"progressive": True}),
+        ("WEBP", "RGBA", {"save_all": True, "append_images": [Image.fromarray(255 - picture())]}),
+    )
+}
+
+
+def is_an_outcome(got: object) -> bool:
+    return isinstance(got, Undecodable) or (isinstance(got, np.ndarray) and got.ndim == 3 and got.shape[2] == 3)
+
+
+@BROKEN_EXIF
+@settings(max_examples=400)
+@given(st.sampled_from(BEGINNINGS), st.binary(max_size=600))
+def test_no_bytes_are_an_exception(beginning: bytes, rest: bytes):
+    assert is_an_outcome(decode(beginning + rest))
+
+
+@BROKEN_EXIF
+@settings(max_examples=400)
+@given(
+    st.sampled_from(sorted(WHOLE)),
+    st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.binary(min_size=1, max_size=4)), max_size=6),
+    st.floats(0, 1),
+    st.booleans(),
+)
+def test_no_picture_that_was_altered_is_an_exception(
+    form: str, alterations: list[tuple[float, bytes]], cut: float, inserted: bool
+):
+    data = bytearray(WHOLE[form])
+    for where, new in alterations:
+        at = int(where * len(data))
+        data[at : at if inserted else at + len(new)] = new
+    assert is_an_outcome(decode(bytes(data)))
+    assert is_an_outcome(decode(bytes(data[: int(cut * len(data))])))
+
+
 def test_too_many_bytes_are_refused_unread():
-    assert str(MAX_BYTES) in refused(b"\0" * (MAX_BYTES + 1), DeadReason.IMAGE_TOO_LARGE)
+    assert str(IMAGE_BYTES) in refused(b"\0" * (IMAGE_BYTES + 1), DeadReason.IMAGE_TOO_LARGE)
 
 
 @pytest.mark.parametrize("size", [(4097, 4096), (12_000, 8_000), (60_000, 60_000), (2_000_000_000, 1)])

@@ -18,7 +18,7 @@ from streams.events import (
     to_json,
 )
 from streams.testing.messages import message, request
-from streams.topics import GENERATION_REQUESTS, TRAINING_SAMPLES
+from streams.topics import GENERATION_REQUESTS, TRAINING_SAMPLES, UNREADABLE
 
 VALID = {"source": "shop", "request_id": "r-1", "identity": "anna"}
 TRAINED = {"run_id": "run", "step": 1, "index": 0, "identity": "anna", "model": "gan"}
@@ -159,6 +159,63 @@ def test_no_bytes_are_an_exception(value):
     for body in (GenerationRequested, SampleGenerated, TrainingSamplePublished):
         assert isinstance(parse(message(value, topic=GENERATION_REQUESTS), body), body | Refused)
     assert isinstance(carried_image(value), CarriedImage | None)
+
+
+#: Values of the fields that strangers like best.
+nasty = st.sampled_from(
+    [
+        "../../../etc/passwd",
+        "http://169.254.169.254/latest/meta-data/",
+        '" or identity != "',
+        "a\x00b",
+        "\u202etac",
+        "\ud800",
+        "i" * 100_000,
+        10**400,
+        -(2**63) - 1,
+        1e308,
+        True,
+        [[[[]]]],
+        {"sha256": "../../etc/passwd", "size": 5},
+        {"sha256": "0" * 64, "size": 2**63},
+        {"sha256": ["0" * 64], "size": "5"},
+        {"__proto__": 1},
+    ]
+)
+
+
+@given(st.dictionaries(st.sampled_from([*SampleGenerated.model_fields]), nasty | json_values))
+def test_no_field_of_a_sample_is_an_exception(fields):
+    value = json.dumps(TRAINED | fields).encode()
+    for body in (SampleGenerated, TrainingSamplePublished):
+        assert isinstance(parse(message(value, topic=TRAINING_SAMPLES), body), body | Refused)
+    assert isinstance(carried_image(value), CarriedImage | None)
+
+
+@given(st.binary(max_size=60), st.integers(0, 200), st.integers(0, 200))
+def test_no_message_that_was_altered_is_an_exception(new, begin, length):
+    whole = json.dumps(TRAINED | {"image": POINTER}).encode()
+    altered = whole[:begin] + new + whole[begin + length :]
+    assert isinstance(
+        parse(message(altered, topic=TRAINING_SAMPLES), TrainingSamplePublished), TrainingSamplePublished | Refused
+    )
+
+
+@given(st.lists(st.tuples(st.text(max_size=10) | st.sampled_from(["ce_type", UNREADABLE]), st.none() | st.binary())))
+def test_no_header_is_an_exception(headers):
+    read = parse(message(request(), headers=tuple(headers)), GenerationRequested)
+    assert isinstance(read, GenerationRequested | Refused)
+
+
+def test_a_record_that_stands_for_a_batch_which_nobody_can_read_is_refused_as_that():
+    refused = parse(message(request(), headers=((UNREADABLE, b"too large"),)), GenerationRequested)
+
+    assert refused == Refused(DeadReason.BATCH_UNREADABLE, "too large")
+
+
+@pytest.mark.parametrize(("value", "exception"), [(b"x", "ValueError"), (b"{}", "ValidationError"), (b"", "")])
+def test_a_refusal_names_the_exception_where_one_was_raised(value, exception):
+    assert parse(message(value, topic=GENERATION_REQUESTS), GenerationRequested).exception == exception
 
 
 @given(st.dictionaries(st.sampled_from([*GenerationRequested.model_fields]), json_values))
