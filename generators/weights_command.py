@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from generators.weights import PUBLISHED, ensure, read
-from streams.adapters import facenet_weights
+from streams.adapters import facenet_weights, onnx_models
 from streams.cards import as_text, read_card
 from streams.errors import BadInput, WeightsUnusable
 from streams.settings import read_settings
@@ -45,7 +45,13 @@ def _known() -> dict[str, _Known]:
         lambda cache_dir, report: facenet_weights.prepared(_folder(FACENET, cache_dir), report),
         lambda cache_dir: facenet_weights.check(_folder(FACENET, cache_dir)),
     )
-    return {known.name: known for known in (*generators, facenet)}
+    exported = onnx_models.folder_of(read_settings())
+    engine = _Known(
+        exported.name,
+        lambda cache_dir, report: onnx_models.ensure(read_settings(), report),
+        lambda cache_dir: onnx_models.check(exported),
+    )
+    return {known.name: known for known in (*generators, facenet, engine)}
 
 
 @weights.command()

@@ -1,10 +1,10 @@
-# Every process of ours that is no generator: workers, intake, audit, one-off commands.
+# Every process of ours that is no generator: workers, intake, audit, one-off commands. No torch: the networks that
+# onnxruntime runs are exported into the cache by the image that serves the generators.
 #   docker build --file ops/docker/worker.Dockerfile --tag likeness/worker:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS build
 
-# pip's own variables; an extra index with torch's CPU build saves some gigabytes of CUDA libraries.
+# pip's own variable.
 ARG PIP_INDEX_URL=""
-ARG PIP_EXTRA_INDEX_URL=""
 
 WORKDIR /src
 COPY requirements.lock ops/docker/constraints.sed ./
@@ -16,7 +16,7 @@ COPY streams streams
 COPY generators generators
 COPY triton_models triton_models
 COPY ops/policies ops/policies
-RUN /opt/likeness/bin/pip install --no-cache-dir --constraint /constraints.txt ".[faces,postgres,s3]"
+RUN /opt/likeness/bin/pip install --no-cache-dir --constraint /constraints.txt ".[engine,postgres,s3]"
 
 
 FROM python:3.11.14-slim-bookworm

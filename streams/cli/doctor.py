@@ -15,6 +15,7 @@ _DISTRIBUTIONS = {
     "aiokafka": "",
     "pymilvus": "",
     "tritonclient": "",
+    "onnxruntime": "engine",
     "torch": "faces",
     "facenet-pytorch": "faces",
     "nvidia-pytriton": "embedded",

@@ -7,8 +7,8 @@ from mode import CrashingSupervisor
 from streams.errors import Unready
 from streams.foreign_records import tolerate_foreign_records
 from streams.ports import Services
-from streams.runtime import made_anew
 from streams.runtime.agents import add_agent
+from streams.runtime.consumer import Consumer
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
@@ -57,7 +57,7 @@ def build_app(
         web_enabled=False,
         debug=False,
     )
-    app.transport.Consumer = made_anew.Consumer  # type: ignore[misc]  # a class variable; this transport is the app's
+    app.transport.Consumer = Consumer  # type: ignore[misc]  # a class variable; this transport is the app's
     add_agent(app, role, services, settings, patience, metrics)
     return app
 

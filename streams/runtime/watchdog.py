@@ -93,12 +93,12 @@ class Watchdog(threading.Thread):
         super().__init__(name="likeness-watchdog", daemon=True)
         self._kafka, self._group, self._patience, self._assigned = kafka, group, patience, assigned
         self._limit, self._metrics = limit_seconds, metrics or Metrics()
-        self._cluster = ""
 
     def run(self) -> None:
         """Look until the process ends."""
         still = Standstill()
         while True:
+            time.sleep(self._limit / LOOKS)
             try:
                 waiting = asyncio.run(self._waiting())
             except (KafkaError, OSError, TimeoutError):
@@ -111,14 +111,6 @@ class Watchdog(threading.Thread):
                 log.critical("nothing was done for %.0f s in %s: this process ends itself", stood, sorted(waiting))
                 faulthandler.dump_traceback(sys.stderr)
                 os._exit(STUCK_STATUS)
-            time.sleep(self._limit / LOOKS)
-
-    def _stay(self, cluster: str) -> None:
-        """End the process where Kafka is another cluster than it began with: it knows the places of that one."""
-        self._cluster = self._cluster or cluster
-        if cluster != self._cluster:
-            log.critical("Kafka is another cluster than when this process began: it ends itself, to begin again there")
-            os._exit(STUCK_STATUS)
 
     def _truly_waits(self, waiting: Mapping[Place, int]) -> bool:
         """Return whether a message waits, and not only the mark of a transaction, which nobody is ever given."""
@@ -143,15 +135,11 @@ class Watchdog(threading.Thread):
         places = [TopicPartition(topic, partition) for topic, partition in sorted(self._assigned())]
         if not places:
             self._metrics.waiting({})
-        if not places and self._cluster:
             return {}
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
         consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka)
         try:
             await admin.start()
-            self._stay(str((await admin.describe_cluster())["cluster_id"]))
-            if not places:
-                return {}
             await consumer.start()
             committed = await admin.list_consumer_group_offsets(self._group)
             begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
