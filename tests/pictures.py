@@ -90,6 +90,7 @@ def odd(face: Image.Image) -> dict[str, bytes]:
         "a PNG of one pixel": encoded(face.resize((1, 1)), "PNG"),
         "a PNG one pixel high": png_of_nothing(4096 * 64, 1),
         "a PNG one pixel wide": png_of_nothing(1, 4096 * 64),
+        "a PNG that is a long strip": png_of_nothing(4096 * 64, 32),
     }
 
 

@@ -1,7 +1,6 @@
 """Area resampling: every pixel of the result is the mean of the pixels that it covers, wholly or in part.
 
-The bins are those of adaptive average pooling: output i of n covers inputs floor(i·m/n) up to ceil((i+1)·m/n). The mean
-over a rectangle is a mean over rows of means over columns, so both are matrix products.
+The bins are those of adaptive average pooling: output i of n covers inputs floor(i·m/n) up to ceil((i+1)·m/n).
 """
 
 from collections.abc import Sequence
@@ -11,38 +10,52 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
+Indices = npt.NDArray[np.intp]
 
-
-@lru_cache(maxsize=4096)
-def bins(inputs: int, outputs: int) -> Floats:
-    """Return the weights (outputs, inputs) that take m values to n means; each row sums to one.
-
-    >>> bins(3, 2)
-    array([[0.5, 0.5, 0. ],
-           [0. , 0.5, 0.5]], dtype=float32)
-    """
-    weights = np.zeros((outputs, inputs), dtype=np.float32)
-    for i in range(outputs):
-        first, last = i * inputs // outputs, -(-(i + 1) * inputs // outputs)
-        weights[i, first:last] = 1 / (last - first)
-    weights.flags.writeable = False  # it is shared
-    return weights
+#: Outputs that one product makes: a matrix over all of a long image would not fit into memory.
+_BLOCK = 64
 
 
 def shrunk(images: Floats, height: int, width: int) -> Floats:
     """Return images (N, H, W, C) as (N, height, width, C)."""
     many, rows, columns, channels = images.shape
-    by_rows = bins(rows, height) @ images.reshape(many, rows, columns * channels)
-    by_columns = bins(columns, width) @ by_rows.reshape(many * height, columns, channels)
-    return np.asarray(by_columns.reshape(many, height, width, channels), dtype=np.float32)
+    by_rows = _means(images.reshape(many, rows, columns * channels), height)
+    by_columns = _means(by_rows.reshape(many * height, columns, channels), width)
+    return by_columns.reshape(many, height, width, channels)
 
 
 def squares(pieces: Sequence[Floats], side: int) -> Floats:
     """Return pieces (h, w, C), each of a size of its own, as one array (N, side, side, C)."""
-    channels = pieces[0].shape[2]
-    result = np.empty((len(pieces), side, side, channels), dtype=np.float32)
-    for target, piece in zip(result, pieces, strict=True):
-        height, width, _ = piece.shape
-        by_rows = bins(height, side) @ piece.reshape(height, width * channels)
-        np.matmul(bins(width, side), by_rows.reshape(side, width, channels), out=target)
+    return np.stack([shrunk(piece[None], side, side)[0] for piece in pieces])
+
+
+def bins(inputs: int, outputs: int, start: int = 0, stop: int | None = None) -> tuple[Indices, Indices]:
+    """Return which inputs each output from ``start`` to ``stop`` covers: the first, and the one behind the last.
+
+    >>> bins(3, 2)
+    (array([0, 1]), array([2, 3]))
+    """
+    index = np.arange(start, outputs if stop is None else stop)
+    return index * inputs // outputs, -(-(index + 1) * inputs // outputs)
+
+
+def _means(values: Floats, outputs: int) -> Floats:
+    """Take means along the middle axis of (N, m, K), block by block: as (N, outputs, K)."""
+    many, inputs, rest = values.shape
+    result = np.empty((many, outputs, rest), dtype=np.float32)
+    for start in range(0, outputs, _BLOCK):
+        begin, weights = _weights(inputs, outputs, start)
+        stop = start + len(weights)
+        np.matmul(weights, values[:, begin : begin + weights.shape[1]], out=result[:, start:stop])
     return result
+
+
+@lru_cache(maxsize=256)
+def _weights(inputs: int, outputs: int, start: int) -> tuple[int, Floats]:
+    """Return the first input of a block of outputs, and the matrix that takes its inputs to their means."""
+    first, last = bins(inputs, outputs, start, min(start + _BLOCK, outputs))
+    weights = np.zeros((len(first), last[-1] - first[0]), dtype=np.float32)
+    for row, begin, end in zip(weights, first - first[0], last - first[0], strict=True):
+        row[begin:end] = 1 / (end - begin)
+    weights.flags.writeable = False  # it is shared
+    return int(first[0]), weights
