@@ -1,6 +1,7 @@
 """What the steps need from the outside, in our own words. Adapters and stand-ins implement these.
 
-Every method may raise ``DependencyUnavailable``; nothing else is transient. No method blocks the event loop.
+Every coroutine may raise ``DependencyUnavailable``, but for ``Courier``, which never does; nothing else is transient.
+No method blocks the event loop.
 """
 
 from collections.abc import Mapping, Sequence
@@ -142,8 +143,11 @@ class Ledger(Protocol):
     async def unpublished(self, older_than: datetime, limit: int) -> list[Outcome]:
         """Return outcomes that were decided before ``older_than`` and never noted as delivered, oldest first."""
 
-    async def published(self, sample_ids: Sequence[str]) -> None:
-        """Note that the outcomes' records were delivered."""
+    async def published(self, delivered: Mapping[str, datetime]) -> None:
+        """Note that records were delivered: sample id to the record's time.
+
+        A row that holds another end by now is left alone: a late note must not hide that one is still to be delivered.
+        """
 
     async def in_flight(
         self, older_than: datetime, limit: int, *, after: Registration | None = None
@@ -196,7 +200,7 @@ class ConsentRegister(Protocol):
 
 
 class Courier(Protocol):
-    """Takes registered requests to where the workers read them."""
+    """Takes registered requests to where the workers read them. What is down is its own affair: it raises nothing."""
 
     async def hand_over(self, request: GenerationRequested, *, at: datetime, trace: Headers = ()) -> bool:
         """Publish a request as of ``at``; return whether it is known to be published.
@@ -214,7 +218,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True)
 class Services:
-    """All that the steps use. Built once, by the composition root."""
+    """All that ``generate`` and ``judge`` use. Built once, by the composition root."""
 
     generator: Generator
     examiner: Examiner

@@ -164,18 +164,20 @@ class SqlLedger:
             lambda connection: [outcome_of(row) for row in connection.execute(statement)]
         )
 
-    async def published(self, sample_ids: Sequence[str]) -> None:
+    async def published(self, delivered: Mapping[str, datetime]) -> None:
         """See ``ports.Ledger``."""
         statement = (
             update(samples)
-            # A row that was reopened meanwhile has no record yet: its next one would count as delivered.
-            .where(_id.in_(sample_ids), _undelivered, samples.c.state != State.IN_FLIGHT)
+            .where(_id == bindparam("wanted"), _undelivered, samples.c.state != State.IN_FLIGHT)
+            .where(samples.c.time == bindparam("delivered"))
             .values(published_at=to_micros(datetime.now(UTC)))
         )
+        rows = [{"wanted": key, "delivered": to_micros(time)} for key, time in sorted(delivered.items())]
 
         def work(connection: Connection) -> None:
-            _lock(connection, sample_ids)
-            connection.execute(statement)
+            if rows:
+                _lock(connection, list(delivered))
+                connection.execute(statement, rows)
 
         await self._database.transact(work)
 

@@ -4,6 +4,7 @@ Waiting keeps the partitions and their order; nothing is flagged, dead-lettered 
 """
 
 import logging
+import math
 import time
 from collections import defaultdict
 from collections.abc import Awaitable, Callable
@@ -35,15 +36,25 @@ class Patience:
     _down_since: dict[str, float] = field(default_factory=dict)
     """When each of them first failed, on a clock that only goes forward."""
 
+    _failed_at: float = -math.inf
+    """When a call last failed, on the same clock."""
+
     @property
     def failing(self) -> tuple[str, ...]:
         """Dependencies whose last call failed. Read from other threads."""
         return tuple(sorted(name for name, count in dict(self.failures).items() if count))
 
-    @property
-    def open_breakers(self) -> tuple[str, ...]:
-        """Dependencies that have not answered for a while."""
-        return tuple(sorted(name for name, count in dict(self.failures).items() if count >= OPEN_AFTER))
+    def excuses(self, call_seconds: float, now: float) -> bool:
+        """Say whether a dependency that is down is why nothing is done. Read from other threads.
+
+        Only for as long as one pause and the next call may take: a call that never returns is no outage, whatever
+        failed before it.
+
+        >>> patience = Patience({"milvus": 1}, _failed_at=100.0)
+        >>> patience.excuses(30.0, now=159.0), patience.excuses(30.0, now=161.0)
+        (True, False)
+        """
+        return bool(self.failing) and now - self._failed_at <= LONGEST_PAUSE + call_seconds
 
     async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
         """Run ``work`` until it is not stopped by an unavailable dependency. Anything else it raises goes on up."""
@@ -65,6 +76,7 @@ class Patience:
         if not isinstance(error, DependencyUnavailable):
             return
         self.failures[error.dependency] += 1
+        self._failed_at = time.monotonic()
         count = self.failures[error.dependency]
         self._down_since.setdefault(error.dependency, time.monotonic())
         self.metrics.failed(error.dependency, count, breaker_open=count >= OPEN_AFTER)

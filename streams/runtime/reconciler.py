@@ -69,7 +69,7 @@ class Reconciler:
         """Publish what was decided and never noted as delivered."""
         while outcomes := await self._ledger.unpublished(before, PAGE):
             await backlog.deliver(outcome.record for outcome in outcomes)
-            await self._ledger.published([outcome.sample_id for outcome in outcomes])
+            await self._ledger.published({outcome.sample_id: outcome.record.time for outcome in outcomes})
             self._metrics.published_again(len(outcomes))
             log.warning("published %d ends that were never noted as delivered", len(outcomes))
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from streams.errors import SETUP_STATUS, Unready
+from streams.errors import SETUP_STATUS, BadInput, Unready
 from streams.processes.child import Child
 from streams.runtime.metrics import Oversight
 
@@ -85,11 +85,7 @@ class Supervisor:
     def _look(self, slot: Slot, now: float) -> None:
         if slot.child is None:
             if now >= slot.start_at:
-                log_path = self._log_dir / f"worker-{slot.name}.log"
-                env = {**self._env, **self._oversight.environment(slot.role, slot.name)}
-                slot.child = Child.start(slot.name, self._command(slot.role), env, log_path, grace=25.0)
-                slot.started_at = now
-                self._oversight.started(slot.role)
+                self._start(slot, now)
             return
         status = slot.child.poll()
         if status is None:
@@ -100,7 +96,26 @@ class Supervisor:
             slot.pause = FIRST_PAUSE
         log.warning("worker %s ended with status %s; starting it again in %.1f s", slot.name, status, slot.pause)
         slot.child.stop()
-        slot.child, slot.start_at = None, now + slot.pause
+        slot.child = None
         self._oversight.ended(slot.role, slot.name)
         slot.restarts += 1
-        slot.pause = min(LONGEST_PAUSE, 2 * slot.pause)
+        self._pause(slot, now)
+
+    def _start(self, slot: Slot, now: float) -> None:
+        """Start the slot's worker. A machine that cannot at this moment, for want of memory or disk, may soon."""
+        log_path = self._log_dir / f"worker-{slot.name}.log"
+        try:
+            env = {**self._env, **self._oversight.environment(slot.role, slot.name)}
+            slot.child = Child.start(slot.name, self._command(slot.role), env, log_path, grace=25.0)
+        except (OSError, BadInput) as error:
+            if isinstance(error, BadInput) and not slot.restarts:
+                raise  # it never could
+            log.error("worker %s cannot be started: %s; trying again in %.1f s", slot.name, error, slot.pause)
+            self._pause(slot, now)
+            return
+        slot.started_at = now
+        self._oversight.started(slot.role)
+
+    @staticmethod
+    def _pause(slot: Slot, now: float) -> None:
+        slot.start_at, slot.pause = now + slot.pause, min(LONGEST_PAUSE, 2 * slot.pause)

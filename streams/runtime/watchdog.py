@@ -14,12 +14,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.foreign_records import tolerate_foreign_records
 from streams.kafka_clients import closed
+from streams.kafka_readers import consumer
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.unread import first_records
@@ -78,6 +78,7 @@ class Watchdog(threading.Thread):
         assigned: Callable[[], Set[Place]],
         *,
         limit_seconds: float,
+        call_seconds: float,
         metrics: Metrics | None = None,
     ) -> None:
         """Watch one worker of this process.
@@ -88,14 +89,22 @@ class Watchdog(threading.Thread):
             patience: Knows what the worker waits for.
             assigned: Returns the partitions that are this worker's now.
             limit_seconds: A standstill of this many seconds ends the process.
+            call_seconds: How long one call of a dependency may take.
             metrics: Told what each look finds.
         """
         super().__init__(name="likeness-watchdog", daemon=True)
         self._kafka, self._group, self._patience, self._assigned = kafka, group, patience, assigned
-        self._limit, self._metrics = limit_seconds, metrics or Metrics()
+        self._limit, self._call_seconds, self._metrics = limit_seconds, call_seconds, metrics or Metrics()
 
     def run(self) -> None:
         """Look until the process ends."""
+        try:
+            self._watch()
+        finally:  # by whatever error: a worker that nobody watches must not go on
+            log.critical("the watchdog itself has failed: this process ends itself", exc_info=True)
+            os._exit(STUCK_STATUS)
+
+    def _watch(self) -> None:
         still = Standstill()
         while True:
             time.sleep(self._limit / LOOKS)
@@ -106,7 +115,8 @@ class Watchdog(threading.Thread):
                 self._metrics.broker(reachable=False)
             else:
                 self._metrics.broker(reachable=True)
-            stood = still.look(waiting, excused=bool(self._patience.failing), now=time.monotonic())
+            now = time.monotonic()
+            stood = still.look(waiting, excused=self._patience.excuses(self._call_seconds, now), now=now)
             if stood > self._limit and self._truly_waits(waiting):
                 log.critical("nothing was done for %.0f s in %s: this process ends itself", stood, sorted(waiting))
                 faulthandler.dump_traceback(sys.stderr)
@@ -121,14 +131,13 @@ class Watchdog(threading.Thread):
 
     async def _unread(self, waiting: Mapping[Place, int]) -> bool:
         begins = {TopicPartition(*place): offset for place, offset in waiting.items()}
-        tolerate_foreign_records()
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka, auto_offset_reset="earliest")
+        reader = consumer(self._kafka)
         try:
             async with asyncio.timeout(self._limit):
-                await consumer.start()
-                return bool(await first_records(consumer, begins, await consumer.end_offsets(list(begins))))
+                await reader.start()
+                return bool(await first_records(reader, begins, await reader.end_offsets(list(begins))))
         finally:
-            await closed(consumer.stop())
+            await closed(reader.stop())
 
     async def _waiting(self) -> dict[Place, int]:
         """Return the committed offset of every own partition in which messages wait."""
@@ -137,14 +146,14 @@ class Watchdog(threading.Thread):
             self._metrics.waiting({})
             return {}
         admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
-        consumer = AIOKafkaConsumer(bootstrap_servers=self._kafka)
+        reader = consumer(self._kafka)
         try:
             await admin.start()
-            await consumer.start()
+            await reader.start()
             committed = await admin.list_consumer_group_offsets(self._group)
-            begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+            begins, ends = await reader.beginning_offsets(places), await reader.end_offsets(places)
         finally:
-            await closed(consumer.stop(), admin.close())
+            await closed(reader.stop(), admin.close())
         done = {place: max(_offset(committed.get(place)), begins[place]) for place in places}
         lag = Counter[str]()
         for place, offset in done.items():

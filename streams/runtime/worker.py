@@ -48,6 +48,7 @@ async def work(
         patience,
         lambda: {(place.topic, place.partition) for place in app.consumer.assignment()},
         limit_seconds=settings.stuck_after_seconds,
+        call_seconds=settings.call_timeout_seconds,
         metrics=metrics,
     ).start()
     log.info("%s works for group %s", role.name, role.group(settings.group))

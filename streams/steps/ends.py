@@ -1,11 +1,12 @@
 """How samples end, for both steps: dead letters, and what is published of what was decided."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from importlib.metadata import version as installed_version
 
 from streams.core import deadletter
-from streams.core.deadletter import Burial, envelope
+from streams.core.deadletter import Burial, Kept, envelope
 from streams.core.ids import message_id
 from streams.core.ledger import Outcome, Registration
 from streams.core.parse import Refused, carried_image
@@ -27,8 +28,8 @@ class Effects:
     """What a step wants published, all of it before any of the batch counts as done."""
 
     records: tuple[Record, ...]
-    decided: tuple[str, ...]
-    """The samples whose outcome is among the records."""
+    decided: Mapping[str, datetime]
+    """The samples whose outcome is among the records, to the time of that record."""
 
 
 async def refused(message: Message, why: Refused, services: Services) -> Burial:
@@ -59,12 +60,12 @@ async def _lighten(burial: Burial, services: Services) -> Burial:
     if burial.kept:
         stored = await services.images.put(burial.kept)
         detail += f" (the value is in the image store: {stored.sha256})"
-        burial = replace(burial, value=stored.model_dump_json().encode(), detail=detail)
+        burial = replace(burial, value=stored.model_dump_json().encode(), detail=detail, extent=Kept.POINTER)
     if burial.weight <= LARGEST_DEAD_LETTER:
         return burial
     stored = await services.images.put(envelope(burial.message))
     detail += f" (key and headers are in the image store: {stored.sha256})"
-    return replace(burial, message=replace(burial.message, key=None, headers=()), detail=detail)
+    return replace(burial, message=replace(burial.message, key=None, headers=()), detail=detail, extent=Kept.BARE)
 
 
 def once(outcomes: Iterable[Outcome]) -> list[Outcome]:
@@ -84,4 +85,5 @@ async def unpublished(sample_ids: Iterable[str], services: Services) -> list[Out
 
 def effects(outcomes: Iterable[Outcome], records: Iterable[Record]) -> Effects:
     ends = {outcome.sample_id: outcome for outcome in outcomes if not outcome.published}
-    return Effects((*records, *(outcome.record for outcome in ends.values())), tuple(ends))
+    decided = {sample_id: outcome.record.time for sample_id, outcome in ends.items()}
+    return Effects((*records, *(outcome.record for outcome in ends.values())), decided)

@@ -66,20 +66,27 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
             open_.setdefault(c.subject.sample_id, c)
     attempts = await services.ledger.attempt(list(open_)) if open_ else {}
     try:
-        judged, buried_here, embeddings = await _look(open_, attempts, services)
+        decided = await _decided(open_, attempts, burials, services)
     except DependencyUnavailable:
         # An outage says nothing about a sample: only attempts that ended with the process count.
         await services.ledger.take_back_attempt(list(open_))
         raise
-    burials = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
-    buried = await bury(burials, "judge", services)
+    ended_before = known.difference(outcome.sample_id for outcome in decided)
+    return effects([*decided, *await unpublished(ended_before, services)], [])
+
+
+async def _decided(
+    candidates: Mapping[str, _Candidate], attempts: Mapping[str, int], burials: Sequence[Burial], services: Services
+) -> list[Outcome]:
+    """Judge the candidates, and have the ledger decide; with them what is buried without a look."""
+    judged, buried_here, embeddings = await _look(candidates, attempts, services)
+    counted = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
+    buried = await bury(counted, "judge", services)
     # What is decided is never examined again, so its embedding must be stored before.
     if embeddings:
         await services.gallery.remember(embeddings)
     ended = once([*judged, *buried])
-    decided = await services.ledger.decide(ended) if ended else []
-    ended_before = known.difference(outcome.sample_id for outcome in decided)
-    return effects([*decided, *await unpublished(ended_before, services)], [])
+    return await services.ledger.decide(ended) if ended else []
 
 
 async def _look(

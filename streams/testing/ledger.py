@@ -41,7 +41,7 @@ class ForgetfulLedger:
     async def unpublished(self, older_than: datetime, limit: int) -> list[Outcome]:
         return []
 
-    async def published(self, sample_ids: Sequence[str]) -> None:
+    async def published(self, delivered: Mapping[str, datetime]) -> None:
         return None
 
     async def in_flight(

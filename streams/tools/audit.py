@@ -1,6 +1,7 @@
 """The audit: counts every sample in the ledger and on the topics, and says whether they tell the same story.
 
-It is independent of the worker: its own SQL, its own consumer, its own reading of the messages.
+It judges for itself: its own SQL, a consumer in no group, its own reading of the messages. What it shares with the
+worker, ``audit_records`` says.
 """
 
 import math

@@ -1,7 +1,8 @@
 """What the auditor reads off one record: whether it asks for samples or ends one, without keeping its bytes.
 
-The auditor shares no code with the worker. Ids, contents and fields are read here a second time, from the documented
-contract alone, so that one wrong line cannot hide itself from its own check.
+Ids, contents and fields are read here a second time, from the documented contract alone, so that one wrong line cannot
+hide itself from its own check. All that the auditor shares with the worker is how record batches are read and clients
+closed (``streams.foreign_records``, ``streams.kafka_readers``, ``streams.kafka_clients``), and the names of the topics.
 """
 
 import base64

@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Engine, create_engine, inspect, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
 
+from streams.database_urls import shown
 from streams.errors import BadInput, DependencyUnavailable, LikenessError
 from streams.tools.audit_records import asked_content, digest, envelope
 
@@ -91,7 +92,7 @@ async def _answered(url: str, work: Callable[[Connection], T], timeout_seconds: 
         async with asyncio.timeout(timeout_seconds):
             return await _in_own_thread(lambda: _read(url, work))
     except TimeoutError as error:
-        detail = f"nothing came from {_shown(url)} for {timeout_seconds:g} s; check LIKENESS_LEDGER and the database"
+        detail = f"nothing came from {shown(url)} for {timeout_seconds:g} s; check LIKENESS_LEDGER and the database"
         raise DependencyUnavailable("ledger", detail) from error
 
 
@@ -99,11 +100,11 @@ def _read(url: str, work: Callable[[Connection], T]) -> T:
     engine = _engine(url)
     try:
         if not inspect(engine).has_table("sample"):
-            raise BadInput(f"{_shown(url)} has no table 'sample', so it is no ledger: check LIKENESS_LEDGER")
+            raise BadInput(f"{shown(url)} has no table 'sample', so it is no ledger: check LIKENESS_LEDGER")
         with engine.connect() as connection:
             return work(connection)
     except SQLAlchemyError as error:
-        detail = f"{_shown(url)}: {error}; check LIKENESS_LEDGER and the database"
+        detail = f"{shown(url)}: {error}; check LIKENESS_LEDGER and the database"
         raise DependencyUnavailable("ledger", detail) from error
     finally:
         engine.dispose()
@@ -119,7 +120,7 @@ def _engine(url: str) -> Engine:
         return create_engine(parsed)
     except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
         raise BadInput(
-            f"{_shown(url)} cannot be used as the ledger: {error}; expected such as sqlite:////var/ledger.db,"
+            f"{shown(url)} cannot be used as the ledger: {error}; expected such as sqlite:////var/ledger.db,"
             " or install the driver that it names"
         ) from error
 
@@ -165,14 +166,6 @@ def _envelope(held: Any) -> bytes:
 
 def _bytes(value: bytes | memoryview | None) -> bytes | None:
     return None if value is None else bytes(value)
-
-
-def _shown(url: str) -> str:
-    """Return the URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "the ledger's URL"
 
 
 async def _in_own_thread(work: Callable[[], T]) -> T:

@@ -6,13 +6,13 @@ from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.errors import DependencyUnavailable
-from streams.foreign_records import tolerate_foreign_records
 from streams.kafka_clients import closed
+from streams.kafka_readers import consumer
 from streams.tools.audit_records import Raw
 
 Offsets = dict[tuple[str, int], int]
@@ -32,11 +32,8 @@ class Topics:
 
     async def __aenter__(self) -> "Topics":
         """Connect."""
-        tolerate_foreign_records()
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._bootstrap)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._bootstrap, group_id=None, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._consumer = consumer(self._bootstrap, group_id=None, enable_auto_commit=False)
         try:
             async with self._answering():
                 await self._admin.start()

@@ -60,7 +60,7 @@ class Balance:
     superseded: int = 0
     """Dead letters whose samples were put back in flight: they end nothing any more."""
     overdue: int = 0
-    """Rows that have been in flight for longer than they should: nothing contradicts them, nobody explains them."""
+    """Rows in flight, and samples that no worker has read, for longer than they should: nobody explains them."""
     unaccounted: int = 0
     """Samples that should be there and are not explained: each one that is lost, conflicting, phantom, misnamed,
     inexact or overdue, counted once, whichever of these it is."""

@@ -1,24 +1,24 @@
 """The demonstration: enrol, ask, follow the verdicts, and add up what came of it."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
-
-from aiokafka import AIOKafkaConsumer
-from aiokafka.errors import KafkaError
+from typing import Any
 
 from streams import topics
 from streams.client import Publisher
+from streams.client.verdicts import verdict_of
 from streams.core.deadletter import explanation
-from streams.errors import DependencyUnavailable
 from streams.events import DEFAULT_MODEL, GenerationRequested, SampleJudged
-from streams.foreign_records import tolerate_foreign_records
-from streams.kafka_clients import closed
+from streams.kafka_readers import follow as follow_topics
 from streams.ports import Services
 from streams.tools.demo_requests import MALFORMED, plan
 from streams.tools.synthetic import enrol_synthetic
+
+log = logging.getLogger(__name__)
 
 #: After so many seconds without an end, those that are missing are the audit's business.
 PATIENCE_SECONDS = 90.0
@@ -64,29 +64,23 @@ async def follow(kafka: str, expected: int, followed: Followed, report: Callable
     Raises:
         DependencyUnavailable: If Kafka does not answer.
     """
-    tolerate_foreign_records()
     names = [topic.name for topic in topics.ENDS]
-    consumer = AIOKafkaConsumer(*names, bootstrap_servers=kafka, auto_offset_reset="earliest")
-    try:
-        await consumer.start()
-        with suppress(TimeoutError):
+    with suppress(TimeoutError):
+        async with aclosing(follow_topics(kafka, *names, from_beginning=True)) as records:
             while followed.ended < expected:
-                record = await asyncio.wait_for(consumer.getone(), PATIENCE_SECONDS)
-                _note(record, followed)
+                note(await asyncio.wait_for(anext(records), PATIENCE_SECONDS), followed)
                 report(followed)
-    except KafkaError as error:
-        raise DependencyUnavailable("kafka", f"{kafka}: {error}") from error
-    finally:
-        await closed(consumer.stop())
 
 
-def _note(record: object, followed: Followed) -> None:
-    topic: str = getattr(record, "topic", "")
-    if topic == topics.DEAD_LETTERS.name:
-        why = explanation(getattr(record, "headers", ()))
-        followed.dead[why["id"]] = why
-        return
-    judged = SampleJudged.model_validate_json(getattr(record, "value", b""))
-    followed.verdicts[judged.sample_id] = judged
-    if followed.first_at is None:
-        followed.first_at = time.monotonic()
+def note(record: Any, followed: Followed) -> None:
+    """Take in one record of the three topics; what is no end of a sample is skipped, with a warning."""
+    if record.topic == topics.DEAD_LETTERS.name:
+        why = explanation(record.headers)
+        if "id" in why:
+            followed.dead[why["id"]] = why
+        else:
+            log.warning("expected a dead letter at offset %d, got a record without an id: skipped", record.offset)
+    elif (judged := verdict_of(record)) is not None:
+        followed.verdicts[judged.sample_id] = judged
+        if followed.first_at is None:
+            followed.first_at = time.monotonic()

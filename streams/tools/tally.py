@@ -77,7 +77,7 @@ class Tally:
         self._before_rows = before_rows
         self._ends: dict[str, set[tuple[str, bytes]]] = {}
         self._envelopes: dict[str, bytes] = {}
-        self._unread: set[str] = set()
+        self._unread: dict[str, int] = {}
         self._offences: dict[str, dict[str, str]] = {
             kind: {} for kind in ("lost", "conflicting", "phantom", "misnamed", "inexact")
         }
@@ -102,6 +102,8 @@ class Tally:
             self._place(row)
             if self._counts["overdue"] > overdue or any(row.sample_id in found for found in self._offences.values()):
                 self._count(row, "unaccounted")
+        for sample_id, since_ms in self._unread.items():
+            self._counts["unaccounted"] += self._is_overdue(sample_id, since_ms, "asked for, and read by no worker,")
         nowhere = {sample_id for found in self._offences.values() for sample_id in found if sample_id not in self._rows}
         offences = {kind: self._listed(found) for kind, found in self._offences.items() if found}
         if self._overdue:
@@ -140,7 +142,8 @@ class Tally:
             # Nothing readable, or something else under a known id: the message itself must end, as a dead letter.
             missing = [asked.own_id]
         if raw.offset >= self._committed.get((raw.topic, raw.partition), 0):
-            self._unread.update(missing)
+            for sample_id in missing:
+                self._unread[sample_id] = min(raw.time_ms, self._unread.get(sample_id, raw.time_ms))
             return
         for sample_id in missing:
             self._offend("lost", sample_id, f"{raw.place} asks for it and is committed, the ledger has no row")
@@ -244,13 +247,17 @@ class Tally:
         """Count a row without an end, and say so where it has been without one for too long."""
         self._count(row, "in_flight")
         since = max([row.open_since_ms, *(one.at_ms for one in self._reopened.get(row.sample_id, ()))])
-        if since >= self._overdue_before_ms:
-            return
+        what = "no verdict" if row.topic is None else f"decided as {row.state}, and not delivered,"
+        self._is_overdue(row.sample_id, since, what)
+
+    def _is_overdue(self, sample_id: str, since_ms: int, what: str) -> bool:
+        """Say whether a sample has been without an end for too long; count and list it then."""
+        if since_ms >= self._overdue_before_ms:
+            return False
         self._counts["overdue"] += 1
         if len(self._overdue) < LISTED:
-            hours = (self._now_ms - since) / _HOUR_MS
-            what = "no verdict" if row.topic is None else f"decided as {row.state}, and not delivered,"
-            self._overdue.append(Offence(row.sample_id, f"{what} for {hours:.1f} h"))
+            self._overdue.append(Offence(sample_id, f"{what} for {(self._now_ms - since_ms) / _HOUR_MS:.1f} h"))
+        return True
 
 
 def _hour(number: int, counts: Counter[str]) -> Hour:

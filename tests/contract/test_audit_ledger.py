@@ -12,6 +12,7 @@ from streams.core.records import Record
 from streams.errors import BadInput, DependencyUnavailable
 from streams.tools.audit_records import digest
 from streams.tools.audit_rows import Row, read_reopened, read_rows
+from tests.delivered import delivered
 from tests.postgres import Server
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -28,7 +29,7 @@ async def test_the_audit_reads_what_the_ledger_wrote(ledger: SqlLedger, database
     await ended(ledger, "flagged", State.FLAGGED, b"f")
     await ended(ledger, "dead", State.DEAD, b"d")
     await ledger.register([[Registration("waiting", "generation", b"asked", AT, model="gan")]])
-    await ledger.published(["accepted", "dead"])
+    await delivered(ledger, ["accepted", "dead"])
     later = AT + timedelta(hours=1)
     assert await SqlRedrives(database).reopen("dead", at=later, note="on call", most=1) is not None
 

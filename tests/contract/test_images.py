@@ -6,9 +6,11 @@ import os
 import socket
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import chdir
 from dataclasses import dataclass
 from io import BytesIO
+from multiprocessing import get_context
 from pathlib import Path
 
 import fsspec
@@ -175,6 +177,29 @@ async def test_a_store_that_cannot_be_written_does_not_answer(tmp_path: Path, cr
         await ImageStore(str(tmp_path / "images")).open(create=create)
     with pytest.raises(DependencyUnavailable, match="images"):
         await ImageStore(str(tmp_path / "images")).put(b"picture")
+
+
+def fill(folder: str, most_bytes: int) -> str:
+    """Store an image for which there is no room; return what is said of it."""
+    import resource
+
+    resource.setrlimit(resource.RLIMIT_FSIZE, (most_bytes, most_bytes))  # Python ignores SIGXFSZ: an error is raised
+    try:
+        asyncio.run(ImageStore(folder).put(b"x" * (most_bytes + 1)))
+    except DependencyUnavailable as error:
+        return str(error)
+    return "stored"
+
+
+def test_what_a_full_disk_broke_off_takes_no_room_and_the_store_is_named(tmp_path: Path):
+    asyncio.run(ImageStore(str(tmp_path)).open(create=True))
+
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+        said = child.submit(fill, str(tmp_path), 100_000).result(timeout=60)
+
+    assert said.startswith(f"images is unavailable: {tmp_path}: ")
+    assert "has room, or correct LIKENESS_IMAGES" in said
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [MARKER]
 
 
 def test_a_url_that_nothing_opens_is_refused():

@@ -11,6 +11,7 @@ from streams.core.ledger import Outcome, Registration, State
 from streams.core.measurement import Measurement, NearOther
 from streams.core.records import Record
 from streams.events import ImageRef
+from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 IMAGE = ImageRef(sha256="a" * 64, size=5)
@@ -212,7 +213,7 @@ async def test_what_was_never_noted_as_delivered_is_found_again_oldest_first(led
     times = {"s-0": AT + timedelta(seconds=2), "s-1": AT, "s-2": AT + timedelta(seconds=1), "s-3": AT}
     await ledger.register([[row(name)] for name in [*times, "in flight"]])
     await ledger.decide([outcome(name, time=time) for name, time in times.items()])
-    await ledger.published(["s-3"])
+    await delivered(ledger, ["s-3"])
 
     later = AT + timedelta(seconds=5)
     assert [each.sample_id for each in await ledger.unpublished(later, 9)] == ["s-1", "s-2", "s-0"]
@@ -223,8 +224,8 @@ async def test_what_was_never_noted_as_delivered_is_found_again_oldest_first(led
 async def test_what_was_delivered_is_noted_for_good(ledger: SqlLedger):
     await ledger.register([[row("s-0")], [row("s-1")]])
     await ledger.decide([outcome("s-0"), outcome("s-1")])
-    await ledger.published(["s-0"])
-    await ledger.published([])
+    await delivered(ledger, ["s-0"])
+    await delivered(ledger, [])
 
     held = await ledger.outcomes(["s-0", "s-1"])
 

@@ -15,6 +15,7 @@ from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.events import ImageRef
+from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 WRITERS = 4
@@ -103,7 +104,7 @@ async def test_whole_batches_in_any_order_are_decided_once_without_a_deadlock(da
             await ledger.pin_versions(dict.fromkeys(names, "1"))
             await ledger.pin_images({name: ImageRef(sha256="a" * 64, size=writer + 1) for name in names})
             await ledger.decide([outcome(name, mine) for name in names])
-            await ledger.published(names)
+            await delivered(ledger, names)
         held = await ledger.outcomes(names)
         return [(name, held[name].record.value) for name in SAMPLES]
 
@@ -144,7 +145,7 @@ async def test_of_several_that_meet_another_cluster_at_once_none_forgets_a_row(
     ledger = SqlLedger(database)
     await ledger.register([[row(name, b"asked")] for name in SAMPLES])
     await ledger.decide([outcome(name, b"v") for name in SAMPLES])
-    await ledger.published(SAMPLES)
+    await delivered(ledger, SAMPLES)
     await ledger.delivers_to("first", newer_than=AT)
 
     async with opened(database_url) as other:

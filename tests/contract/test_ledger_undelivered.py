@@ -6,6 +6,7 @@ from streams.adapters.database import Database
 from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
+from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
@@ -46,7 +47,7 @@ async def test_another_cluster_has_none_of_the_records_that_were_delivered_befor
     await ledger.register([[row(name)] for name in ("old", "young", "unsent", "in flight")])
     for name, at in {"old": AT, "young": AT + SECOND, "unsent": AT + SECOND}.items():
         await decided(ledger, name, at)
-    await ledger.published(["old", "young"])
+    await delivered(ledger, ["old", "young"])
 
     assert await ledger.delivers_to("first", newer_than=AT + SECOND) == 0
     assert await ledger.delivers_to("first", newer_than=AT + SECOND) == 0
@@ -63,7 +64,7 @@ async def test_what_another_cluster_lacks_is_found_however_many_rows_there_are(d
     await ledger.register([[row(name)] for name in names])
     for name in names[::2]:
         await decided(ledger, name)
-    await ledger.published(names[::2])
+    await delivered(ledger, names[::2])
     await ledger.delivers_to("first", newer_than=AT)
 
     assert await ledger.delivers_to("second", newer_than=AT) == 5

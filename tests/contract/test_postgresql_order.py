@@ -12,6 +12,7 @@ from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.events import ImageRef
+from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
 IDS = [f"{index:032x}" for index in range(9)]
@@ -35,7 +36,7 @@ TAKES: dict[str, Take] = {
     "pin versions": lambda ledger, ids: ledger.pin_versions(dict.fromkeys(ids, "1")),
     "pin images": lambda ledger, ids: ledger.pin_images(dict.fromkeys(ids, ImageRef(sha256="a" * 64, size=1))),
     "decide": lambda ledger, ids: ledger.decide(outcomes(ids)),
-    "published": lambda ledger, ids: ledger.published(ids),
+    "published": lambda ledger, ids: delivered(ledger, ids),
     "register": lambda ledger, ids: ledger.register(rows(ids)),
 }
 

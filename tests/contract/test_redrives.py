@@ -14,6 +14,7 @@ from streams.adapters.redrives import SqlRedrives
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.core.redrive import Redrive
+from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, 0, 0, 123_456, tzinfo=UTC)
 LATER = AT + timedelta(hours=1)
@@ -24,16 +25,16 @@ def redrives(database: Database) -> SqlRedrives:
     return SqlRedrives(database)
 
 
-def outcome(sample_id: str = "s-0", state: State = State.DEAD, value: bytes = b"\x00v") -> Outcome:
+def outcome(sample_id: str = "s-0", state: State = State.DEAD, value: bytes = b"\x00v", time: datetime = AT) -> Outcome:
     headers = (("odd", None), ("likeness.dlq.reason", b"image-missing"))
-    return Outcome(sample_id, state, Record("dead.letters", b"\xff", value, headers, AT), "{}")
+    return Outcome(sample_id, state, Record("dead.letters", b"\xff", value, headers, time), "{}")
 
 
-async def ended(ledger: SqlLedger, *outcomes: Outcome, kind: str = "training", delivered: bool = True) -> None:
+async def ended(ledger: SqlLedger, *outcomes: Outcome, kind: str = "training", noted: bool = True) -> None:
     await ledger.register([[Registration(each.sample_id, kind, b"asked", AT)] for each in outcomes])  # type: ignore[arg-type]
     await ledger.decide(outcomes)
-    if delivered:
-        await ledger.published([each.sample_id for each in outcomes])
+    if noted:
+        await delivered(ledger, [each.sample_id for each in outcomes])
 
 
 async def reopen(redrives: SqlRedrives, sample_id: str = "s-0", most: int | None = 3) -> Redrive | None:
@@ -61,7 +62,7 @@ async def test_a_reopened_sample_is_decided_once_more_and_once(ledger: SqlLedger
 
     assert await ledger.decide([second]) == [second]
     assert await ledger.decide([outcome(value=b"third")]) == [second]
-    await ledger.published(["s-0"])
+    await delivered(ledger, ["s-0"])
     assert await ledger.decide([outcome(value=b"third")]) == [replace(second, published=True)]
 
 
@@ -84,10 +85,10 @@ async def test_what_is_unknown_or_in_flight_is_not_reopened(ledger: SqlLedger, r
 async def test_a_dead_letter_that_its_worker_may_still_publish_is_not_reopened(
     ledger: SqlLedger, redrives: SqlRedrives
 ):
-    await ended(ledger, outcome(), delivered=False)
+    await ended(ledger, outcome(), noted=False)
     assert await reopen(redrives) is None
 
-    await ledger.published(["s-0"])
+    await delivered(ledger, ["s-0"])
     assert await reopen(redrives) is not None
 
 
@@ -95,10 +96,14 @@ async def test_a_late_note_of_the_old_delivery_does_not_hide_the_new_end(ledger:
     await ended(ledger, outcome())
     await reopen(redrives)
 
-    await ledger.published(["s-0"])
+    await ledger.published({"s-0": AT})
+    [decided] = await ledger.decide([outcome(state=State.ACCEPTED, time=AT + timedelta(seconds=1))])
+    await ledger.published({"s-0": AT})
 
-    [decided] = await ledger.decide([outcome(state=State.ACCEPTED)])
     assert not decided.published
+    assert not (await ledger.outcomes(["s-0"]))["s-0"].published
+    await ledger.published({"s-0": AT + timedelta(seconds=1)})
+    assert (await ledger.outcomes(["s-0"]))["s-0"].published
 
 
 async def test_the_row_of_a_message_without_a_sample_stays_dead_and_is_sent_back_once(

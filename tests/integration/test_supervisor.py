@@ -10,7 +10,7 @@ import psutil
 import pytest
 
 from streams.errors import Unready
-from streams.runtime.supervisor import Supervisor
+from streams.runtime.supervisor import FIRST_PAUSE, Supervisor
 
 #: Notes its own process id, then does what its argument says.
 WORKER = """
@@ -78,6 +78,19 @@ async def test_a_worker_that_is_killed_is_started_again(tmp_path):
         await until(lambda: len(pids(tmp_path)) == 2)
         stopping.set()
     assert not any(psutil.pid_exists(pid) for pid in pids(tmp_path))
+
+
+async def test_a_worker_that_cannot_be_started_at_this_moment_is_started_later(tmp_path):
+    supervised = supervisor(tmp_path, "stay")
+    logs = tmp_path / "logs"
+    logs.write_text("in the way of the folder, as a full disk would be")
+    stopping = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(supervised.run(stopping))
+        await until(lambda: supervised.slots[0].pause > FIRST_PAUSE)
+        logs.unlink()
+        await until(lambda: len(pids(tmp_path)) == 1)
+        stopping.set()
 
 
 async def test_a_worker_that_must_not_run_ends_the_supervisor_with_what_it_said(tmp_path):

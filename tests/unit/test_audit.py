@@ -319,6 +319,13 @@ def test_a_verdict_that_is_not_delivered_for_too_long_is_overdue():
     assert "not delivered" in found.offences["overdue"][0].why
 
 
+def test_what_no_worker_reads_for_too_long_is_overdue_too():
+    old, young = (replace(request(f"r-{h}", offset=h, count=2), time_ms=NOW_MS - h * 3_600_000) for h in (2, 1))
+    found = overdue([], [old, young], committed=0)
+    assert (found.unread, found.overdue, found.unaccounted, found.sound) == (4, 2, 2, False)
+    assert "read by no worker" in found.offences["overdue"][0].why
+
+
 def test_a_sample_that_was_sent_back_lately_is_not_overdue_however_old_it_is():
     letter = ended(S0, DEAD)
     long_ago, lately = (taken_back(letter, at_ms=NOW_MS - hours * 3_600_000) for hours in (2, 1))

@@ -11,7 +11,7 @@ from streams.adapters.ledger import SqlLedger
 from streams.adapters.redrives import SqlRedrives
 from streams.cli.dlq import moment
 from streams.core import deadletter
-from streams.core.deadletter import Burial
+from streams.core.deadletter import Burial, Kept
 from streams.core.faces import Undecodable
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Message, Record
@@ -28,6 +28,7 @@ from streams.testing.services import FrozenClock
 from streams.tools.audit_records import Raw
 from streams.tools.dead_letters import DeadLetter, Wanted, letter_of, one, told_apart
 from streams.tools.redrive import Done, chosen, foreseen, redrive
+from tests.delivered import delivered
 
 NOW = datetime(2030, 1, 1, 12, tzinfo=UTC)
 MESSAGE = Message("training.samples", 2, 42, b"\xff key", b"\x00 value", (("traceparent", b"00-ab"), ("odd", None)))
@@ -84,9 +85,22 @@ def test_a_message_that_gets_a_new_id_each_time_is_refused_by_its_own_count():
     assert "--force" in (refusal(dead(message=message).record, 0) or "")
 
 
-def test_a_pointer_to_a_value_that_was_too_large_is_refused_even_by_force():
-    detail = f"too long (the value is in the image store: {'a' * 64})"
-    assert "too large" in (refusal(dead(detail=detail).record, 0, force=True) or "")
+@pytest.mark.parametrize(
+    ("extent", "said"), [(Kept.POINTER, "only a pointer is here"), (Kept.BARE, "its key and headers were too large")]
+)
+def test_what_is_not_whole_is_refused_even_by_force(extent, said):
+    assert said in (refusal(dead(extent=extent).record, 0, force=True) or "")
+
+
+def test_words_that_speak_of_the_image_store_refuse_nothing():
+    detail = f"expected an image (another one is in the image store: {'a' * 64})"
+    assert refusal(dead(detail=detail).record, 0) is None
+
+
+def test_a_letter_that_a_later_release_kept_otherwise_is_refused():
+    record = dead().record
+    headers = tuple((name, b"half" if name == "likeness.dlq.kept" else held) for name, held in record.headers)
+    assert "'half'" in (refusal(replace(record, headers=headers), 0, force=True) or "")
 
 
 @pytest.mark.parametrize("topic", ["samples.accepted", "dead.letters", "somewhere"])
@@ -185,7 +199,7 @@ def redrives(database: Database) -> SqlRedrives:
 async def died(ledger: SqlLedger, *outcomes: Outcome) -> None:
     await ledger.register([[Registration(each.sample_id, "training", b"asked", NOW)] for each in outcomes])
     await ledger.decide(outcomes)
-    await ledger.published([each.sample_id for each in outcomes])
+    await delivered(ledger, [each.sample_id for each in outcomes])
 
 
 class Topic:
@@ -230,7 +244,7 @@ async def test_a_run_that_was_cut_off_before_publishing_is_taken_up_by_the_next(
 
 
 async def test_a_dry_run_tells_what_a_run_then_does(ledger: SqlLedger, redrives: SqlRedrives):
-    outcomes = (dead("aa"), dead("ab", detail=f"(the value is in the image store: {'a' * 64})"))
+    outcomes = (dead("aa"), dead("ab", extent=Kept.POINTER))
     await died(ledger, *outcomes)
     told = foreseen(letters(*outcomes), await redrives.unsent(), force=False)
 

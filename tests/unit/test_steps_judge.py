@@ -332,6 +332,29 @@ async def test_an_outage_is_no_attempt(services: Services):
     assert (await services.ledger.attempt([FIRST]))[FIRST] == 2
 
 
+class Full:
+    """A part that can be read from and not be written to, as Milvus is when its disk is full."""
+
+    def __init__(self, part: object, method: str) -> None:
+        self._part, self._method = part, method
+
+    def __getattr__(self, name: str) -> object:
+        return self._refuse if name == self._method else getattr(self._part, name)
+
+    async def _refuse(self, *arguments: object) -> None:
+        raise DependencyUnavailable("part", "no space left")
+
+
+@pytest.mark.parametrize(("part", "method"), [("gallery", "remember"), ("ledger", "decide")])
+async def test_an_outage_after_the_look_is_no_attempt_either(services: Services, part: str, method: str):
+    full = replace(services, **{part: Full(getattr(services, part), method)})
+    for _ in range(5):
+        with pytest.raises(DependencyUnavailable):
+            await judge([sample()], full)
+
+    assert (await services.ledger.attempt([FIRST]))[FIRST] == 1
+
+
 async def test_a_policy_for_another_domain_than_the_gallerys_judges_nobody(services: Services):
     elsewhere = Domain(domain="photo", embedding_space=STUB_SPACE.fingerprint, comparator="centroid/raw")
     services = replace(services, policy=services.policy.model_copy(update={"holds_for": elsewhere}))
