@@ -28,11 +28,14 @@ demo: .venv/ready ## Watch the whole road run on real parts, and read the report
 test: .venv/ready ## Run every test: unit, contract, integration, acceptance, faults
 	@$(BIN)/python -m pytest $(ARGS)
 
-unit: .venv/ready ## Run the tests that need no server
+unit: .venv/ready ## Run the unit and contract tests: of servers, PostgreSQL alone
 	@$(BIN)/python -m pytest streams generators tests/unit tests/contract $(ARGS)
 
-faults: .venv/ready ## Kill workers in mid-batch and audit what is left
-	@$(BIN)/python -m pytest tests/faults $(ARGS)
+faults: .venv/ready ## Break the whole road in every way once, and hold it to its promise (minutes)
+	@$(BIN)/python -m tests.faults $(ARGS)
+
+faults-long: .venv/ready ## The same for an hour, and write docs/RELIABILITY.md
+	@$(BIN)/python -m tests.faults --long --publish docs $(ARGS)
 
 bench: .venv/ready ## Measure the road against the bare engine, in one run
 	@$(BIN)/python -m tests.bench.road $(ARGS)
@@ -54,4 +57,4 @@ lock: ## Write requirements.lock anew from pyproject.toml
 clean: ## Delete the virtual environment and every cache in the checkout
 	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-.PHONY: help setup demo test unit faults bench check format lock clean
+.PHONY: help setup demo test unit faults faults-long bench check format lock clean
