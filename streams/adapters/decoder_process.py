@@ -36,6 +36,9 @@ UNPACK = "streams.adapters.unpack:unpack"
 #: So many children must have died of one image alone before it is refused.
 DEATHS = 3
 
+#: So many children are tried before it is said that none takes an image.
+_HANDINGS = 3
+
 #: How long the child may take over one image, in seconds. The largest that is accepted takes one.
 IMAGE_SECONDS = 20.0
 
@@ -151,7 +154,7 @@ class DecoderProcess:
 
     def _ask(self, encoded: bytes) -> "Pixels | Undecodable | _Death":
         """Return what the child says of the image, or how it ended over it."""
-        while True:
+        for _ in range(_HANDINGS):
             child = self._ready()
             try:
                 child.hand(encoded, self._image_seconds)
@@ -169,6 +172,9 @@ class DecoderProcess:
             except (EOFError, OSError):
                 return self._dead(f"ended with {ending(child.wait())}")
             return self._dead(answer.how) if isinstance(answer, _Death) else answer
+        raise _unavailable(
+            "it was closed" if self._closed else f"{_HANDINGS} decoder processes ended before they had taken an image"
+        )
 
     def _dead(self, how: str) -> "_Death":
         if self._closed:
@@ -277,8 +283,11 @@ class _Child:
 
 
 def _refusal(said: bytes) -> Undecodable:
-    reason, detail, exception = said.decode().split("\0")
-    return Undecodable(_REASONS[_REASONS.index(DeadReason(reason))], detail, exception)
+    named, detail, exception = said.decode().split("\0")
+    reason = DeadReason(named)
+    if reason not in _REASONS:
+        raise ValueError(f"the reason {named}")
+    return Undecodable(reason, detail, exception)
 
 
 def _unavailable(detail: str) -> DependencyUnavailable:

@@ -5,6 +5,7 @@ published elsewhere: their ``.pt`` file has to be brought by hand (``LIKENESS_EM
 """
 
 import importlib.metadata
+import importlib.util
 import os
 import pickle
 from dataclasses import dataclass
@@ -92,10 +93,12 @@ def prepared(folder: Path, report: Report = silent) -> dict[str, "Tensor"]:
     """Return the converted tensors of facenet-128 from the folder, where they are made if they are not there.
 
     Raises:
-        Unready: If torch is missing, which the conversion needs.
+        Unready: If torch is missing, or what else the conversion and the network need.
         WeightsUnusable: If the weights cannot be had, or are not those that the card describes.
     """
+    _require("torch", "facenet_pytorch", "safetensors")
     if not (folder / FILE).is_file():
+        _require("h5py")  # before something is fetched that could not be converted
         with one_at_a_time(folder, report):
             if not (folder / FILE).is_file():
                 _prepare(folder, report)
@@ -181,6 +184,15 @@ def _card(converted: Converted, *, wanted: int, sha256: str) -> ModelCard:
             "tensors left over in the network": wanted - len(converted.state),
         },
     )
+
+
+def _require(*modules: str) -> None:
+    absent = [name for name in modules if importlib.util.find_spec(name) is None]
+    if absent:
+        raise Unready(
+            f"expected {', '.join(modules)} for the weights of FaceNet, got no {', '.join(absent)};"
+            " run `pip install 'likeness-qc[faces]'`"
+        )
 
 
 def _network(dimension: int) -> Any:

@@ -47,10 +47,10 @@ def ensure(settings: Settings, report: Report = silent) -> Path:
         WeightsUnusable: If the published weights cannot be had, or a file is not the one that the card describes.
     """
     folder = folder_of(settings)
-    if not _complete(folder):
+    if not complete(folder):
         folder.mkdir(parents=True, exist_ok=True)
         with one_at_a_time(folder, report):
-            if not _complete(folder):
+            if not complete(folder):
                 _export(settings, folder, report)
     check(folder)
     return folder
@@ -72,7 +72,8 @@ def check(folder: Path) -> None:
             )
 
 
-def _complete(folder: Path) -> bool:
+def complete(folder: Path) -> bool:
+    """Say whether every file is there; whether they are the right ones, ``check`` says."""
     return all((folder / name).is_file() for name in (*FILES, "card.json"))
 
 

@@ -16,19 +16,18 @@ from streams.wheels import Report, silent
 
 Floats = npt.NDArray[np.float32]
 
-#: What the networks run on.
-PROVIDERS = ("CPUExecutionProvider",)
-
 
 def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     """Load what the settings name; the first time the networks are exported, which takes torch.
 
     Raises:
         BadInput, Unready, WeightsUnusable: As ``onnx_models.ensure`` says.
+        Unready: Also if onnxruntime has not what it is to run on.
     """
+    providers = settings.providers.split(",")
     folder = onnx_models.ensure(settings, report)
     propose, refine, output, embedder = (
-        network(folder / name, threads=settings.threads, providers=PROVIDERS) for name in onnx_models.FILES
+        network(folder / name, threads=settings.threads, providers=providers) for name in onnx_models.FILES
     )
     stages = mtcnn.Networks(propose, refine, output)
 

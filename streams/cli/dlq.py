@@ -133,17 +133,13 @@ def moment(text: str, now: datetime) -> datetime:
 
 @asynccontextmanager
 async def _redrives(settings: Settings) -> "AsyncIterator[SqlRedrives]":
-    from streams.adapters.database import Database
     from streams.adapters.redrives import SqlRedrives
     from streams.cli.addresses import answering
+    from streams.cli.opened import opened_database
 
     await answering(settings, "kafka")
-    database = Database(settings.address("ledger"))
-    await database.open()
-    try:
+    async with opened_database(settings) as database:
         yield SqlRedrives(database)
-    finally:
-        await database.close()
 
 
 async def _read(settings: Settings) -> "list[DeadLetter]":

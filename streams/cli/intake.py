@@ -59,9 +59,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    from streams.adapters.database import Database
     from streams.adapters.ledger import SqlLedger
     from streams.cli.addresses import addressed
+    from streams.cli.opened import prepared_database
     from streams.runtime.courier import KafkaCourier
     from streams.runtime.http_intake import HttpIntake, listening
     from streams.runtime.logs import quieten
@@ -71,16 +71,12 @@ async def _serve(settings: Settings, host: str, port: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     settings = addressed(settings, "kafka", "ledger")
-    database = Database(settings.address("ledger"))
-    try:
-        async with KafkaCourier(settings.address("kafka")) as courier:
-            token = settings.intake_token.get_secret_value()
-            service = HttpIntake(SqlLedger(database), courier, now=partial(datetime.now, UTC), token=token)
-            async with listening(service.app(), host, port) as url:
-                say(f"listening on {url}")
-                await _open_until(database, stopping)
-    finally:
-        await database.close()
+    async with prepared_database(settings) as database, KafkaCourier(settings.address("kafka")) as courier:
+        token = settings.intake_token.get_secret_value()
+        service = HttpIntake(SqlLedger(database), courier, now=partial(datetime.now, UTC), token=token)
+        async with listening(service.app(), host, port) as url:
+            say(f"listening on {url}")
+            await _open_until(database, stopping)
 
 
 async def _open_until(database: "Database", stopping: asyncio.Event) -> None:

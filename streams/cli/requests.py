@@ -119,25 +119,21 @@ async def _ask(settings: Settings, requests: "list[GenerationRequested]") -> "li
 
 
 async def _register(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt]":
-    from streams.adapters.database import Database
     from streams.adapters.ledger import SqlLedger
     from streams.cli.addresses import CONNECT_SECONDS
+    from streams.cli.opened import opened_database
     from streams.core.receipts import REQUESTS_AT_ONCE
     from streams.runtime.courier import KafkaCourier
     from streams.steps.intake import intake
 
-    database, now = Database(settings.address("ledger")), partial(datetime.now, UTC)
+    kafka, now = settings.address("kafka"), partial(datetime.now, UTC)
     receipts: list[Receipt] = []
     conflicts: list[Conflict] = []
-    try:
-        await database.open()
-        async with KafkaCourier(settings.address("kafka"), wait_seconds=CONNECT_SECONDS) as courier:
-            for start in range(0, len(requests), REQUESTS_AT_ONCE):
-                found = await intake(requests[start : start + REQUESTS_AT_ONCE], SqlLedger(database), courier, now=now)
-                receipts += found.requests
-                conflicts += found.conflicts
-    finally:
-        await database.close()
+    async with opened_database(settings) as database, KafkaCourier(kafka, wait_seconds=CONNECT_SECONDS) as courier:
+        for start in range(0, len(requests), REQUESTS_AT_ONCE):
+            found = await intake(requests[start : start + REQUESTS_AT_ONCE], SqlLedger(database), courier, now=now)
+            receipts += found.requests
+            conflicts += found.conflicts
     if conflicts:
         names = ", ".join(f"{one.request_id} of {one.source}" for one in conflicts)
         raise RequestConflict(f"asked before with another content: {names}; choose another --request-id")

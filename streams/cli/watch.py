@@ -3,13 +3,14 @@
 import asyncio
 import sys
 from collections.abc import Callable
+from contextlib import aclosing
 from typing import Annotated, Any
 
 import typer
 
 from streams import topics
 from streams.cli.output import console, page
-from streams.errors import BadInput, DependencyUnavailable
+from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 JsonLines = Annotated[bool, typer.Option("--json", help="Print one JSON object a message on standard output.")]
@@ -57,26 +58,14 @@ def watch(
 async def _follow(
     settings: Settings, topic: str, from_beginning: bool, limit: int | None, show: Callable[[Any], None]
 ) -> None:
-    from aiokafka import AIOKafkaConsumer
-    from aiokafka.errors import KafkaError
-
     from streams.cli.addresses import answering
-    from streams.foreign_records import tolerate_foreign_records
-    from streams.kafka_clients import closed
+    from streams.kafka_readers import follow
 
     await answering(settings, "kafka")
-    tolerate_foreign_records()
-    offset = "earliest" if from_beginning else "latest"
-    consumer = AIOKafkaConsumer(topic, bootstrap_servers=settings.kafka, auto_offset_reset=offset)
-    try:
-        await consumer.start()
-        seen = 0
-        async for record in consumer:
+    seen = 0
+    async with aclosing(follow(settings.address("kafka"), topic, from_beginning=from_beginning)) as records:
+        async for record in records:
             show(record)
             seen += 1
             if seen == limit:
                 return
-    except KafkaError as error:
-        raise DependencyUnavailable("kafka", f"{settings.kafka}: {error}") from error
-    finally:
-        await closed(consumer.stop())

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import FaceExaminer
 from streams.adapters.images import ImageStore
@@ -18,6 +17,7 @@ from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
 from streams.adapters.triton import TritonGenerator
 from streams.cli.addresses import answering
+from streams.cli.opened import opened_database
 from streams.cli.output import console
 from streams.core.policy import Policy, parse
 from streams.errors import BadInput
@@ -79,9 +79,7 @@ async def open_services(
     """
     policy = load_policy(settings.policy)
     async with AsyncExitStack() as stack:
-        database = Database(settings.address("ledger"))
-        await patiently(database.open)
-        stack.push_async_callback(database.close)
+        database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
         lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space, canary=known_good())
         stack.push_async_callback(lone_examiner.close)
         generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)

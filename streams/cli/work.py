@@ -37,7 +37,7 @@ class RoleName(StrEnum):
 
 
 #: What can be down for a role, beside what it needs before it begins.
-_DEPENDENCIES = {
+DEPENDENCIES = {
     RoleName.GENERATE: ("kafka", "ledger", "milvus", "triton", "images"),
     RoleName.JUDGE: ("kafka", "ledger", "milvus", "images", "examiner"),
     RoleName.RECONCILE: ("kafka", "ledger"),
@@ -79,7 +79,7 @@ def worker(
         quieten(logging.getLogger())
         quiet_libraries()
         run = _reconcile if role is RoleName.RECONCILE else _work
-        with metered(settings, role, _DEPENDENCIES[role]) as metrics:
+        with metered(settings, role, DEPENDENCIES[role]) as metrics:
             asyncio.run(run(settings, role, metrics))
 
 
@@ -109,19 +109,15 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
 
 async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
-    from streams.adapters.database import Database
     from streams.adapters.ledger import SqlLedger
+    from streams.cli.opened import opened_database
     from streams.runtime.patience import Patience
     from streams.runtime.reconciler import Reconciler
 
     async def run() -> None:
         addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience(metrics=metrics)
-        database = Database(addressed.address("ledger"))
-        try:
-            await patience(database.open)
+        async with opened_database(addressed, patiently=patience) as database:
             await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC), metrics).run(patience)
-        finally:
-            await database.close()
 
     working = asyncio.create_task(run())
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -10,7 +10,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception_type, sto
 
 from streams.core.receipts import REQUESTS_AT_ONCE, Receipts, Standing
 from streams.errors import BadInput, DependencyUnavailable, RequestConflict
-from streams.events import GenerationRequested, Headers
+from streams.events import GenerationRequested, Headers, SampleJudged
 
 #: Seconds: the upper end of the first pause and of the longest one; a pause is drawn between 0 and it.
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 30.0
@@ -80,7 +80,7 @@ class Intake:
             )
         return [sample_id for one in requests for sample_id in ids[one.source, one.request_id]]
 
-    async def sample(self, sample_id: str) -> Standing | None:
+    async def sample(self, sample_id: str) -> Standing[SampleJudged] | None:
         """Return where a sample stands, with its verdict once there is one; None for one that nobody asked for.
 
         Raises:
@@ -90,7 +90,7 @@ class Intake:
         status, said = await self._answer("GET", f"/samples/{sample_id}")
         if status == 404:
             return None
-        return Standing.model_validate_json(said) if status == 200 else self._refuse(status, said)
+        return Standing[SampleJudged].model_validate_json(said) if status == 200 else self._refuse(status, said)
 
     async def _post(self, requests: Sequence[GenerationRequested], headers: Mapping[str, str]) -> Receipts:
         body = _requests.dump_json(tuple(requests))

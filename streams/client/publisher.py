@@ -6,11 +6,18 @@ from datetime import UTC, datetime
 from types import TracebackType
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import (
+    InvalidTimestampError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
 from streams import topics
 from streams.core.ids import training_sample_id
-from streams.errors import DependencyUnavailable
+from streams.errors import BadInput, DependencyUnavailable
 from streams.events import (
     Body,
     GenerationRequested,
@@ -24,6 +31,16 @@ from streams.events import (
 CLOSE_SECONDS = 5.0
 #: How long the brokers may take over one message, in seconds: enough for them to choose a leader anew.
 SEND_SECONDS = 60.0
+
+#: What brokers say of a message that they will not take tomorrow either. Whether an error is "retriable" does not tell:
+#: to aiokafka a timeout is not.
+_REFUSALS = (
+    InvalidTimestampError,
+    MessageSizeTooLargeError,
+    PolicyViolationError,
+    RecordListTooLargeError,
+    TopicAuthorizationFailedError,
+)
 
 
 class Publisher:
@@ -107,7 +124,13 @@ class Publisher:
         *,
         at: datetime | None = None,
     ) -> None:
-        """Publish bytes as they are, whatever they mean; as of now, where no time is given."""
+        """Publish bytes as they are, whatever they mean; as of now, where no time is given.
+
+        Raises:
+            BadInput: If no broker will ever take them, such as those of a message that is too large.
+            DependencyUnavailable: If no broker has confirmed them. One may have them all the same: sent again, a
+                request or a training sample changes nothing, and anything else may be there twice.
+        """
         timestamp_ms = None if at is None else int(at.timestamp() * 1000)
         try:
             # A producer that is new to a cluster without a majority waits for its id for ever, whatever its own limit.
@@ -115,6 +138,12 @@ class Publisher:
                 await self._producer.send_and_wait(
                     topic, value=value, key=key, headers=list(headers), timestamp_ms=timestamp_ms
                 )
+        except _REFUSALS as error:
+            size = len(value or b"")
+            raise BadInput(
+                f"expected a message that Kafka at {self._kafka} takes on {topic}, got {error} for one of {size} bytes:"
+                " mend it, sent again it would be refused again"
+            ) from error
         except (KafkaError, TimeoutError) as error:
-            said = str(error) or f"nobody has taken it in {SEND_SECONDS:g} s; sent again, it changes nothing"
+            said = str(error) or f"no broker has confirmed the message within {SEND_SECONDS:g} s; send it again"
             raise DependencyUnavailable("kafka", f"{self._kafka}: {said}") from error

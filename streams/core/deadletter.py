@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from streams import topics
 from streams.core.ledger import Outcome, State
@@ -15,9 +16,19 @@ PREFIX = "likeness.dlq."
 #: The longest explanation that a header carries, in characters.
 DETAIL_CHARACTERS = 1000
 
-
 #: What a header takes beside its name and value: the lengths of both.
 _HEADER_BYTES = 10
+
+
+class Kept(StrEnum):
+    """How much of a message its dead letter holds; the store of images has the rest."""
+
+    WHOLE = "whole"
+    """Key, value and headers. In the value an inline image may have become its pointer, which can be judged as well."""
+    POINTER = "pointer"
+    """Key and headers, and a pointer in the value's place."""
+    BARE = "bare"
+    """Neither key nor headers, and a pointer in the place of a value."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +44,8 @@ class Burial:
     """Class of the exception that says so; empty where none was raised."""
     value: bytes | None = None
     """Stands for the message's value where that must not be kept: an inline image is replaced by its pointer."""
+    extent: Kept = Kept.WHOLE
+    """How much of the message is here."""
 
     @property
     def kept(self) -> bytes | None:
@@ -68,6 +81,7 @@ def outcome(burial: Burial, *, stage: str, version: str, policy_version: str, no
         "offset": str(message.offset),
         "attempts": str(burial.attempts),
         "exception": burial.exception,
+        "kept": burial.extent.value,
         "version": version,
         "policy-version": policy_version,
     }

@@ -1,12 +1,16 @@
 """What the intake answers: one home for the words that the service writes and its client reads."""
 
+from typing import Generic, TypeVar
+
 from pydantic import BaseModel, ConfigDict
 
 from streams.core.ledger import State
-from streams.events import GenerationRequested, Name, SampleId, SampleJudged
+from streams.events import GenerationRequested, Name, SampleId
 
 #: The most requests that one call may bring: all of them are registered in one transaction.
 REQUESTS_AT_ONCE = 64
+
+V = TypeVar("V")
 
 
 class _Said(BaseModel):
@@ -42,12 +46,16 @@ class Receipts(_Said):
     conflicts: tuple[Conflict, ...] = ()
 
 
-class Standing(_Said):
-    """Where one sample stands."""
+class Standing(_Said, Generic[V]):
+    """Where one sample stands.
+
+    ``V`` is how a verdict is read: the service hands it on as it was published, with whatever a later release says in
+    it; a client reads ``SampleJudged``.
+    """
 
     sample_id: SampleId
     state: State
-    verdict: SampleJudged | None = None
+    verdict: V | None = None
     """Where it was accepted or flagged."""
     dead_reason: str | None = None
     """Where it is a dead letter: the reason, and in words."""

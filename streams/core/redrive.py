@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from streams import topics
-from streams.core.deadletter import PREFIX, explanation
+from streams.core.deadletter import PREFIX, Kept, explanation
 from streams.core.records import Record
 from streams.events import Headers
 
@@ -17,6 +17,12 @@ MOST_REDRIVES = 3
 WAYS_IN = frozenset(
     topic.name for topic in (topics.GENERATION_REQUESTS, topics.GENERATION_SAMPLES, topics.TRAINING_SAMPLES)
 )
+
+#: What cannot be sent back, because no dead letter was large enough for it.
+_NOT_HERE: dict[str, str] = {
+    Kept.POINTER: "its value was too large to keep, and only a pointer is here",
+    Kept.BARE: "its key and headers were too large to keep, and are not here",
+}
 
 
 @dataclass(frozen=True)
@@ -68,13 +74,10 @@ def refusal(letter: Record, earlier: int, *, force: bool = False) -> str | None:
     topic = explanation(letter.headers).get("topic")
     if topic not in WAYS_IN:
         return f"it says that it came from {topic or 'nowhere'}; nothing comes in there"
-    if _stands_for_the_value(letter):
-        return "its value was too large to keep: only a pointer is here, have its sender send it again"
+    kept = explanation(letter.headers).get("kept", Kept.WHOLE)
+    if kept != Kept.WHOLE:
+        return f"{_NOT_HERE.get(kept, f'it says that {kept!r} of it was kept')}: have its sender send it again"
     times = max(earlier, counted(letter.headers))
     if times >= MOST_REDRIVES and not force:
         return f"it was sent back {times} times and died each time: mend its cause, then use --force"
     return None
-
-
-def _stands_for_the_value(letter: Record) -> bool:
-    return " in the image store: " in explanation(letter.headers).get("detail", "")

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-from streams.embedded import kafka_jars, kafka_topics, ledger, milvus, state, triton
+from streams.database_urls import shown
+from streams.embedded import kafka_jars, kafka_topics, ledger_probe, milvus, state, triton
 from streams.embedded.parts import versions
 from streams.errors import DependencyUnavailable
 from streams.settings import Settings
@@ -71,10 +72,10 @@ async def _server(
 
 
 async def _ledger(address: str | None, settings: Settings) -> PartReport:
-    if address is None or not ledger.is_server(address):
+    if address is None or not ledger_probe.is_server(address):
         return _store("ledger", address, settings)
-    report = await _server("ledger", address, ledger.answers, (), settings)
-    return replace(report, address=ledger.shown(address))
+    report = await _server("ledger", address, ledger_probe.answers, (), settings)
+    return replace(report, address=shown(address))
 
 
 def _store(part: str, address: str | None, settings: Settings) -> PartReport:

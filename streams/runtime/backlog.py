@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from types import TracebackType
 
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
 from streams.core.records import Record
 from streams.errors import DependencyUnavailable
-from streams.foreign_records import tolerate_foreign_records
 from streams.kafka_clients import closed
+from streams.kafka_readers import consumer
 from streams.runtime.unread import first_records
 
 
@@ -30,11 +30,8 @@ class Backlog:
         Raises:
             DependencyUnavailable: If Kafka does not answer; so do all methods.
         """
-        tolerate_foreign_records()
         self._admin = AIOKafkaAdminClient(bootstrap_servers=self._kafka)
-        self._consumer = AIOKafkaConsumer(
-            bootstrap_servers=self._kafka, enable_auto_commit=False, auto_offset_reset="earliest"
-        )
+        self._consumer = consumer(self._kafka, enable_auto_commit=False)
         self._producer = AIOKafkaProducer(bootstrap_servers=self._kafka, acks="all", enable_idempotence=True)
         try:
             async with self._answering():

@@ -45,7 +45,7 @@ def read(body: bytes, content_type: str) -> Asked | Wrong:
         try:
             content = from_json(body, allow_inf_nan=False)
         except ValueError as error:
-            return Wrong(400, f"the body is not JSON in UTF-8: {error}")
+            return Wrong(400, f"expected JSON in UTF-8, got a body that is none: {error}")
         alone = not isinstance(content, list)
         values = [body] if alone else [to_json(one) for one in content]
     if not 1 <= len(values) <= REQUESTS_AT_ONCE:

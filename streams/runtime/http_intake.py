@@ -1,10 +1,12 @@
 """The intake over HTTP: what it acknowledges is in the ledger.
 
-Every answer is JSON; one that refuses says what was expected, what came and what to do, as ``{"error": …}``.
+Every answer to a call is JSON; one that refuses says what was expected, what came and what to do, as
+``{"error": …}``. What is no HTTP at all is answered by the server, in plain text.
 """
 
 import asyncio
 import hmac
+import json
 import logging
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
@@ -66,6 +68,7 @@ class HttpIntake:
         app = web.Application(
             middlewares=[_in_words, self._known_callers, self._few_at_once], client_max_size=LARGEST_BODY
         )
+        app.on_response_prepare.append(_in_json)
         app.add_routes(
             [
                 web.post("/requests", self._requests),
@@ -91,12 +94,12 @@ class HttpIntake:
     async def _sample(self, call: web.Request) -> web.Response:
         sample_id = call.match_info["sample_id"]
         if not _SAMPLE_ID.fullmatch(sample_id):
-            return _refusal(400, "expected a sample id, 32 hexadecimal digits in lower case")
+            return _refusal(400, f"expected a sample id, 32 hexadecimal digits in lower case, got {sample_id[:100]!r}")
         async with asyncio.timeout(LEDGER_SECONDS):
             found = await standing(sample_id, self._ledger)
         if found is None:
             return _refusal(404, f"no sample {sample_id} is registered")
-        return web.json_response(found)
+        return _answer(200, found)
 
     async def _health(self, _: web.Request) -> web.Response:
         """Answers as long as the process can."""
@@ -118,7 +121,8 @@ class HttpIntake:
             and request.path not in _OPEN
             and not hmac.compare_digest(shown, f"Bearer {self._token}".encode())
         ):
-            said = "expected the header Authorization: Bearer …, with the token of LIKENESS_INTAKE_TOKEN"
+            came = "another one" if shown else "none"  # which one, no log and no answer should hold
+            said = f"expected the header Authorization: Bearer …, with the token of LIKENESS_INTAKE_TOKEN, got {came}"
             return _refusal(401, said, {"WWW-Authenticate": "Bearer"})
         return await handler(request)
 
@@ -147,17 +151,32 @@ async def _in_words(request: web.Request, handler: _Handler) -> web.StreamRespon
         unusable = f"the ledger cannot be used now, nothing was acknowledged: try again in {LATER} s"
         return _refusal(503, unusable, _again(LATER))
     except web.HTTPRequestEntityTooLarge:
-        return _refusal(413, f"expected a body of at most {LARGEST_BODY} bytes: send the requests in parts")
+        came = "more" if request.content_length is None else f"{request.content_length}"
+        return _refusal(413, f"expected a body of at most {LARGEST_BODY} bytes, got {came}: send the requests in parts")
     except web.HTTPException as error:
         allowed = {name: value for name, value in error.headers.items() if name == "Allow"}
         return _refusal(error.status, f"{request.method} {request.path}: {error.reason}", allowed)
+
+
+async def _in_json(call: web.Request, answer: web.StreamResponse) -> None:
+    """Say in JSON too what aiohttp answers by itself: above all where something was raised that nobody foresaw."""
+    if answer.status < 400 or answer.content_type == "application/json" or not isinstance(answer, web.Response):
+        return
+    said = f"{call.method} {call.path}: {answer.reason}"
+    if answer.status >= 500:
+        said = "something unforeseen went wrong here, nothing was acknowledged: asking again is safe; the log has more"
+    body = json.dumps({"error": said}).encode()
+    answer.content_type, answer.charset, answer.body = "application/json", "utf-8", body
+    answer.headers["Content-Length"] = str(len(body))  # it was reckoned already
 
 
 def _readable(call: web.Request) -> None:
     """Refuse a body that would be read otherwise than it was meant."""
     encoding, charset = call.headers.get("Content-Encoding", "identity"), (call.charset or "utf-8").lower()
     if call.content_type not in CONTENT_TYPES or charset not in ("utf-8", "utf8") or encoding != "identity":
-        raise web.HTTPUnsupportedMediaType(reason=f"expected the Content-Type {' or '.join(CONTENT_TYPES)}, in UTF-8")
+        came = f"{call.content_type[:100]!r} in {charset[:40]!r}, encoded as {encoding[:40]!r}"
+        wanted = f"the Content-Type {' or '.join(CONTENT_TYPES)}, in UTF-8, not compressed"
+        raise web.HTTPUnsupportedMediaType(reason=f"expected {wanted}, got {came}")
 
 
 async def _body(call: web.Request) -> bytes:
@@ -165,9 +184,9 @@ async def _body(call: web.Request) -> bytes:
         async with asyncio.timeout(BODY_SECONDS):
             return await call.read()
     except TimeoutError as error:
-        raise web.HTTPRequestTimeout(reason=f"the body has not come within {BODY_SECONDS:g} s") from error
+        raise web.HTTPRequestTimeout(reason=f"expected the body within {BODY_SECONDS:g} s, got a part of it") from error
     except (web.RequestPayloadError, ConnectionResetError) as error:
-        raise web.HTTPBadRequest(reason="the body has not come whole") from error
+        raise web.HTTPBadRequest(reason="expected the whole body, got a part of it") from error
 
 
 def _trace(call: web.Request) -> Headers:
@@ -187,7 +206,8 @@ def _conflict(receipts: Receipts, alone: bool) -> web.Response:
 
 
 def _answer(status: int, said: BaseModel) -> web.Response:
-    return web.json_response(text=said.model_dump_json(), status=status)
+    # What was not said is left out: a sample in flight has no verdict, not an empty one.
+    return web.json_response(text=said.model_dump_json(exclude_unset=True), status=status)
 
 
 def _refusal(status: int, text: str, headers: Mapping[str, str] | None = None) -> web.Response:

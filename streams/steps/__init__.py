@@ -1,7 +1,10 @@
 """The road of a sample: ``generate``, then ``judge``. Plain async functions over ``Services``.
 
-A step takes a batch of messages as they were read and returns what is to be published. It may be run again with the
-same batch at any time: what was decided stays decided, and comes back byte for byte.
+Both take a batch of messages as they were read and return what is to be published. They may be run again with the same
+batch at any time: what was decided stays decided, and comes back byte for byte.
+
+Before the road is ``intake``, which takes requests and not messages, and over the ledger and a courier alone; the
+others here are parts that these share.
 """
 
 from streams.steps.ends import Effects

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Any
 
 from pydantic_core import from_json
 
 from streams.core.deadletter import explanation
-from streams.core.ledger import Outcome, Registered, State
-from streams.core.receipts import Conflict, Receipt, Receipts
+from streams.core.ledger import Registered, State
+from streams.core.receipts import Conflict, Receipt, Receipts, Standing
 from streams.core.subject import asked
 from streams.events import GenerationRequested, Headers
 from streams.ports import Clock, Courier, Ledger
@@ -47,8 +48,8 @@ def _open(row: Registered) -> bool:
     return row.state is State.IN_FLIGHT
 
 
-async def standing(sample_id: str, ledger: Ledger) -> dict[str, object] | None:
-    """Return where a sample stands, as ``Standing`` describes it; None for one that nobody registered.
+async def standing(sample_id: str, ledger: Ledger) -> Standing[Any] | None:
+    """Return where a sample stands; None for one that nobody registered.
 
     The verdict is the one that is published, with whatever it says.
     """
@@ -56,12 +57,10 @@ async def standing(sample_id: str, ledger: Ledger) -> dict[str, object] | None:
         return None
     outcome = (await ledger.outcomes([sample_id])).get(sample_id)
     if outcome is None:
-        return {"sample_id": sample_id, "state": State.IN_FLIGHT}
-    return {"sample_id": sample_id, "state": outcome.state, **_end(outcome)}
-
-
-def _end(outcome: Outcome) -> dict[str, object]:
+        return Standing(sample_id=sample_id, state=State.IN_FLIGHT)
     if outcome.state is State.DEAD:
         why = explanation(outcome.record.headers)
-        return {"dead_reason": why.get("reason"), "dead_detail": why.get("detail")}
-    return {"verdict": from_json(outcome.record.value or b"null")}
+        return Standing(
+            sample_id=sample_id, state=State.DEAD, dead_reason=why.get("reason"), dead_detail=why.get("detail")
+        )
+    return Standing(sample_id=sample_id, state=outcome.state, verdict=from_json(outcome.record.value or b"null"))

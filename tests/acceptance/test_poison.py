@@ -22,7 +22,7 @@ JUDGE = (sys.executable, "-m", "tests.acceptance.fragile_judge")
 
 #: What a dead letter says, whatever it died of.
 HEADERS = {"id", "reason", "detail", "stage", "topic", "partition", "offset", "attempts", "exception"}
-HEADERS |= {"version", "policy-version"}
+HEADERS |= {"kept", "version", "policy-version"}
 
 
 @dataclass

@@ -11,6 +11,7 @@ import yaml
 from check_jsonschema.builtin_schemas import get_builtin_schema
 from jsonschema import Draft202012Validator
 
+from streams.cli.work import DEPENDENCIES, RoleName
 from streams.embedded import kafka
 from tests.deployment.images import image_faults
 from tests.deployment.words import ROOT, command_faults, unknown_settings
@@ -109,8 +110,32 @@ def _addresses(services: Services) -> Iterator[str]:
 
 def _commands(services: Services) -> Iterator[str]:
     for name, service in services.items():
-        if service["image"].startswith("likeness/worker:"):
+        # Triton's own server is no command of ours.
+        if service["image"].startswith("likeness/") and service["command"][0] != "tritonserver":
             yield from (f"{name}: {fault}" for fault in command_faults(service["command"]))
+
+
+def _builds(services: Services) -> Iterator[str]:
+    for name, service in services.items():
+        build = service.get("build")
+        if build is None:
+            continue
+        declared = set(re.findall(r"^ARG (\w+)", (ROOT / build["dockerfile"]).read_text(), re.MULTILINE))
+        yield from (f"{name}: its Dockerfile takes no {arg}" for arg in sorted(build.get("args", {}).keys() - declared))
+
+
+def _needs(services: Services) -> Iterator[str]:
+    """A worker of one role waits for what its role needs; the reconciler, which mends, waits for nothing else."""
+    job_of = {"kafka": "topics", "ledger": "postgres", "images": "buckets", "examiner": "weights"}
+    for role, parts in DEPENDENCIES.items():
+        needs = {job_of.get(part, part) for part in parts}
+        for name, service in services.items():
+            if service.get("command", [])[:3] != ["worker", "--role", role.value]:
+                continue
+            waits = set(service["depends_on"])
+            yield from (f"{name}: does not wait for {other}" for other in sorted(needs - waits))
+            if role is RoleName.RECONCILE:
+                yield from (f"{name}: waits for {other}, which it does not need" for other in sorted(waits - needs))
 
 
 def _kafka(services: Services) -> Iterator[str]:
@@ -144,7 +169,8 @@ def _confinement(services: Services) -> Iterator[str]:
 
 
 _CHECKS: tuple[Callable[[Services], Iterator[str]], ...] = (
-    *(_images, _ports, _health, _order, _variables, _addresses, _commands, _kafka, _mounts, _confinement),
+    *(_images, _ports, _health, _order, _variables, _addresses, _commands, _builds, _needs),
+    *(_kafka, _mounts, _confinement),
 )
 
 

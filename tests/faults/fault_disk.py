@@ -17,7 +17,7 @@ class DiskFull(Fault):
     realms = ("disk",)
 
     async def inject(self, road: Road, draw: random.Random) -> None:
-        with road.disk.full([process for _, process in road.crew.running()]):
+        async with road.disk.full([process for _, process in road.crew.running()]):
             await asyncio.sleep(draw.uniform(4, 9))
 
 

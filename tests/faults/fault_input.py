@@ -3,10 +3,12 @@
 import random
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
 from streams.runtime.roles import ROLES
 from tests.faults.fault import EVERYTHING, Fault
-from tests.faults.road import STAFF, Road
+from tests.faults.road import SESSION_SECONDS, STAFF, Road
 
 
 class Duplicates(Fault):
@@ -45,12 +47,19 @@ class Replay(Fault):
         for role in ROLES.values():
             places = [TopicPartition(topic.name, n) for topic in role.sources for n in range(topic.partitions)]
             await rewind(road.manifest.kafka, role.group(road.settings.group), places)
-        for role_name in ROLES:
+        for role_name in ROLES:  # ``heal`` does so where this is not reached
             await road.crew.have(role_name, STAFF[role_name])
 
 
+@retry(
+    # A worker that could not say goodbye is in its group until its session is over.
+    retry=retry_if_exception_type(KafkaError),
+    wait=wait_fixed(1),
+    stop=stop_after_delay(5 * SESSION_SECONDS),
+    reraise=True,
+)
 async def rewind(kafka: str, group: str, places: list[TopicPartition]) -> None:
-    """Set a group that nobody is in back to the beginning."""
+    """Set a group back to the beginning, when nobody is in it any more."""
     consumer = AIOKafkaConsumer(bootstrap_servers=kafka, group_id=group, enable_auto_commit=False)
     await consumer.start()
     try:

@@ -25,6 +25,8 @@ SETTLED_SECONDS = 240.0
 _CHECK_SECONDS = 600.0
 #: So many seconds may pass between the start of a road and its first verdict.
 _FIRST_SECONDS = 120.0
+#: Seconds between two faults, once there were enough of them.
+_NOW_AND_THEN = (30.0, 45.0)
 #: Seconds between two looks at the workers' memory and at the supervisors.
 _KEEP_SECONDS = 2.0
 
@@ -109,17 +111,20 @@ async def run(road: Road, plan: Plan, draw: random.Random, tell: Tell) -> Outcom
 
 
 async def _break(road: Road, plan: Plan, injector: Injector, draw: random.Random, clock: Callable[[], float]) -> None:
-    """Do faults, side by side where there are lanes, until there are enough faults and samples."""
+    """Do faults, side by side where there are lanes, until there are enough; then one now and then, for the samples."""
     deadline = clock() + plan.seconds
 
+    def many() -> bool:
+        return clock() > deadline or (plan.faults is not None and len(injector.happened) >= plan.faults)
+
     def enough() -> bool:
-        done = plan.faults is not None and len(injector.happened) >= plan.faults
-        return clock() > deadline or (done and road.manifest.samples >= plan.samples)
+        return clock() > deadline or (many() and road.manifest.samples >= plan.samples)
 
     faults = _with_flips(drawn(plan.kinds, draw, for_ever=plan.faults is not None), draw, road)
     async with asyncio.TaskGroup() as lanes:
         for _ in range(plan.lanes):
-            lanes.create_task(injector.lane(faults, plan.pauses, enough))
+            lanes.create_task(injector.lane(faults, plan.pauses, many))
+    await injector.lane(faults, _NOW_AND_THEN, enough)
 
 
 def _with_flips(faults: Iterator[Fault], draw: random.Random, road: Road) -> Iterator[Fault]:

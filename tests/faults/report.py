@@ -43,7 +43,7 @@ _NOT_COVERED = """\
 - **Clocks that jump.** Times are in records and in the order of driving again, not in any decision.
 - **A broker's disk that goes before a worker has read from it.** What was acknowledged by Kafka alone is gone with
   Kafka's only disk; three brokers, or the intake, which registers first, are for that.
-- **What is rarer than the bounds above.** None in N shows less than 3 in N, with 95 % confidence, and no more than that.
+- **What is rarer than the bounds above.** None in N shows less than 3 in N, with 95 % confidence, and no more.
 """
 
 

@@ -173,7 +173,8 @@ def faults(
         results.broken.append("it was told to stop")
     finally:
         results.seconds = time.monotonic() - began
-        _show(results.as_dict(), as_json=as_json, publish=publish)
+        # A run that was cut short must not take the place of a whole one.
+        _show(results.as_dict(), as_json=as_json, publish=None if results.broken else publish)
     if results.sound and folder is None:
         shutil.rmtree(place, ignore_errors=True)
     elif not results.sound:

@@ -5,12 +5,13 @@ however they end. Where this user may not mount, a folder takes its place, and a
 files that a process may write.
 """
 
+import asyncio
 import ctypes
 import os
 import resource
 import subprocess
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,42 +39,38 @@ class Volume:
         """The file that takes up all room."""
         return self.folder / "ballast"
 
-    @contextmanager
-    def full(self, writers: Iterable[psutil.Process]) -> Iterator[None]:
+    @asynccontextmanager
+    async def full(self, writers: Iterable[psutil.Process]) -> AsyncIterator[None]:
         """Leave no room for one more byte; without a file system of our own, to these processes."""
-        if self.mounted:
-            yield from self._filled()
-        else:
-            yield from _limited(writers)
-
-    def _filled(self) -> Iterator[None]:
+        limited = [] if self.mounted else list(writers)
         try:
-            with self.ballast.open("wb", buffering=0) as ballast, suppress(OSError):
-                while True:
-                    ballast.write(bytes(1 << 20))
-            with self.ballast.open("ab", buffering=0) as ballast, suppress(OSError):
-                while True:
-                    ballast.write(bytes(1 << 10))
+            if self.mounted:
+                await asyncio.to_thread(self._fill)
+            for process in limited:
+                _limit(process, 1)
             yield
         finally:
             self.heal()
+            for process in limited:
+                _limit(process, resource.RLIM_INFINITY)
+
+    def _fill(self) -> None:
+        """Write until nothing fits any more, in ever smaller pieces."""
+        with self.ballast.open("wb", buffering=0) as ballast:
+            for size in (1 << 20, 1 << 12, 1):
+                with suppress(OSError):
+                    while True:
+                        ballast.write(bytes(size))
 
     def heal(self) -> None:
         """Make room again."""
         self.ballast.unlink(missing_ok=True)
 
 
-def _limited(writers: Iterable[psutil.Process]) -> Iterator[None]:
-    limited = list(writers)
-    try:
-        for process in limited:
-            with suppress(psutil.NoSuchProcess):
-                process.rlimit(psutil.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
-        yield
-    finally:
-        for process in limited:
-            with suppress(psutil.NoSuchProcess):
-                process.rlimit(psutil.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+def _limit(process: psutil.Process, size: int) -> None:
+    """Let no file of the process become larger."""
+    with suppress(psutil.NoSuchProcess):
+        process.rlimit(psutil.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
 
 @contextmanager

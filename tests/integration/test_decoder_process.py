@@ -67,6 +67,10 @@ def write(encoded):
         return Refusal("image-undecodable", type(error).__name__)
 
 
+def judge(encoded):
+    return Refusal(encoded.partition(b" ")[2].decode(), "no decoder says so")
+
+
 def modules(encoded):
     return Refusal("image-undecodable", " ".join(sys.modules))
 
@@ -79,6 +83,7 @@ ACTS = {
     "close": lambda encoded: (os.close(0), hang(encoded)),
     "allocate": allocate,
     "hang": hang,
+    "judge": judge,
     "lie": lie,
     "pid": said,
     "told": told,
@@ -95,6 +100,19 @@ def odd(encoded):
     return Refusal("image-undecodable", "the good image is refused") if len(encoded) > 10_000 else os.abort()
 """
 
+#: What is imported by a child that ends once it has said that it is ready.
+LEAVES = """
+import os, socket
+
+class Socket(socket.socket):
+    def sendall(self, data):
+        super().sendall(data)
+        os._exit(0)
+
+socket.socket = Socket
+toy = print
+"""
+
 GOOD = encode_png(np.arange(6 * 4 * 3, dtype=np.uint8).reshape(6, 4, 3))
 Make = Callable[..., DecoderProcess]
 
@@ -103,11 +121,12 @@ Make = Callable[..., DecoderProcess]
 def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     """Return what makes decoders over one of the toys; they are closed at the end."""
     (tmp_path / "toy_decoders.py").write_text(DECODERS)
+    (tmp_path / "toy_that_leaves.py").write_text(LEAVES)
     monkeypatch.syspath_prepend(tmp_path)
     made: list[DecoderProcess] = []
 
     def maker(toy: str = "toy", **seconds: float) -> DecoderProcess:
-        made.append(DecoderProcess(f"toy_decoders:{toy}", **seconds))
+        made.append(DecoderProcess(toy if ":" in toy else f"toy_decoders:{toy}", **seconds))
         return made[-1]
 
     yield maker
@@ -233,6 +252,21 @@ def test_where_the_good_image_fails_too_no_image_is_blamed(make: Make, toy: str,
         with pytest.raises(DependencyUnavailable, match=says) as caught:
             list(decoder.decode([b"innocent"]))
         assert caught.value.dependency == "examiner"
+
+
+def test_where_no_child_takes_an_image_none_is_blamed_and_there_is_an_end(make: Make):
+    # More than any socket holds: it cannot be handed to a child that is gone.
+    with pytest.raises(DependencyUnavailable, match="3 decoder processes ended before they had taken an image"):
+        list(make("toy_that_leaves:toy").decode([bytes(8_000_000)]))
+    assert children() == []
+
+
+@pytest.mark.parametrize("reason", [b"no-reason", b"not-json"])
+def test_a_reason_that_no_decoder_has_is_not_believed(make: Make, reason: bytes):
+    [refused] = make().decode([b"judge " + reason])
+    assert "answered what no decoder answers" in detail(refused)
+    assert isinstance(refused, Undecodable)
+    assert refused.reason == "crash-loop"
 
 
 def test_a_child_that_does_not_start_in_time_is_killed_and_waited_for(make: Make):

@@ -12,6 +12,7 @@ from generators.weights import DCGAN_DIGIFACE, ensure, read
 from streams.adapters.decode import encode_png
 from streams.adapters.face_engine import FaceEngine
 from streams.core.faces import Face, Pixels, Sighting
+from streams.errors import Unready
 from streams.settings import Settings
 
 #: Images of one face that fills the frame, and scenes with up to three faces on a larger canvas.
@@ -100,3 +101,8 @@ def test_the_same_crop_has_the_same_embedding_to_the_fourth_digit(name: str):
 
 def test_both_engines_share_one_embedding_space():
     assert engine("torch").space == engine("onnxruntime").space
+
+
+def test_what_the_networks_are_to_run_on_is_asked_of_onnxruntime():
+    with pytest.raises(Unready, match=r"onnxruntime with NoSuchExecutionProvider, got one with .*LIKENESS_PROVIDERS"):
+        FaceEngine.load(Settings(providers="NoSuchExecutionProvider,CPUExecutionProvider"))

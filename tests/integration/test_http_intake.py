@@ -344,6 +344,28 @@ async def test_a_call_that_breaks_off_or_is_no_http_disturbs_nobody(asking: Aski
     assert "Traceback" not in caplog.text
 
 
+async def test_what_nobody_foresaw_is_answered_in_json_and_told_in_the_log(asking: Asking, caplog):
+    class Broken(StubCourier):
+        async def hand_over(self, *arguments: Any, **options: Any) -> bool:
+            raise ZeroDivisionError("nobody foresaw this")
+
+    await asking.listen(courier=Broken())
+
+    status, said, answer = await asking.post(request())
+
+    assert (status, answer.content_type, list(said)) == (500, "application/json", ["error"])
+    assert "asking again is safe" in said["error"]
+    assert "foresaw this" not in said["error"]
+    assert "nobody foresaw this" in caplog.text
+    assert await asking.get("/health") == (200, {"alive": True})
+
+
+async def test_what_the_server_refuses_by_itself_is_json_too(asking: Asking):
+    await asking.listen()
+    assert "error" in (await asking.post(request(), {**JSON, "Expect": "200-ok"}))[1]
+    assert "error" in (await asking.get("/nowhere"))[1]
+
+
 async def test_a_caller_that_is_gone_before_its_answer_leaves_no_error_and_holds_no_place(asking: Asking, caplog):
     slow = SlowCourier()
     url = await asking.listen(courier=slow, in_work=1)

@@ -27,7 +27,7 @@ async def test_work_of_every_shape_is_awaited_until_it_succeeds(wrap):
     flaky, patience = Flaky(2), Patience()
     assert await patience(wrap(flaky.ask)) == "up"
     assert flaky.calls == 3
-    assert patience.open_breakers == ()
+    assert patience.failing == ()
 
 
 async def test_what_waiting_cannot_mend_is_raised_at_once():

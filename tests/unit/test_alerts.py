@@ -82,6 +82,7 @@ def test_what_must_be_told_has_an_alert():
     told = " ".join(rule["expr"] for rule in rules())
     for name in (
         "likeness_unaccounted_samples",
+        "absent(likeness_audit_completed_timestamp_seconds)",
         "likeness_breaker_open",
         "likeness_messages_waiting",
         "likeness_last_progress_timestamp_seconds",

@@ -54,6 +54,22 @@ MISTAKES: dict[str, tuple[Callable[[Services], object], str]] = {
     ),
     "a service out of reach": (lambda s: s["judge"].update(networks=["vectors"]), "shares no network with kafka-1"),
     "a command that is none": (lambda s: s["judge"].update(command=["wroker"]), "no command 'wroker'"),
+    "a command of the other image that is none": (
+        lambda s: s["weights"].update(command=["weights", "fetsch"]),
+        "no command 'weights fetsch'",
+    ),
+    "a reconciler that waits for what it does not need": (
+        lambda s: s["reconcile"]["depends_on"].update(milvus={"condition": "service_healthy"}),
+        "reconcile: waits for milvus, which it does not need",
+    ),
+    "a judge that does not wait for the gallery": (
+        lambda s: s["judge"]["depends_on"].pop("milvus"),
+        "judge: does not wait for milvus",
+    ),
+    "a build argument that nobody takes": (
+        lambda s: s["judge"]["build"]["args"].update(PIP_EXTRA_INDEX_URL=""),
+        "judge: its Dockerfile takes no PIP_EXTRA_INDEX_URL",
+    ),
     "a role that is none": (
         lambda s: s["judge"].update(command=["worker", "--role", "juge", "--unsupervised"]),
         "'juge' is not one of",

@@ -38,6 +38,7 @@ def test_headers_behind_them_say_what_where_and_why():
         "likeness.dlq.offset": b"42",
         "likeness.dlq.attempts": b"3",
         "likeness.dlq.exception": b"",
+        "likeness.dlq.kept": b"whole",
         "likeness.dlq.version": b"likeness-qc/1",
         "likeness.dlq.policy-version": b"p/1",
     }

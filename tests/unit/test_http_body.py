@@ -39,12 +39,12 @@ def test_an_unknown_field_is_left_alone_as_on_the_topic():
 @pytest.mark.parametrize(
     ("body", "kind", "status", "words"),
     [
-        (b"", JSON, 400, "not JSON"),
-        (b"{", JSON, 400, "not JSON"),
-        (b"\xff", JSON, 400, "not JSON"),
-        (b"\xef\xbb\xbf" + ONE, JSON, 400, "not JSON"),
-        (b"NaN", JSON, 400, "not JSON"),
-        (b"[" * 100_000, JSON, 400, "not JSON"),
+        (b"", JSON, 400, "expected JSON in UTF-8, got"),
+        (b"{", JSON, 400, "expected JSON in UTF-8, got"),
+        (b"\xff", JSON, 400, "expected JSON in UTF-8, got"),
+        (b"\xef\xbb\xbf" + ONE, JSON, 400, "expected JSON in UTF-8, got"),
+        (b"NaN", JSON, 400, "expected JSON in UTF-8, got"),
+        (b"[" * 100_000, JSON, 400, "expected JSON in UTF-8, got"),
         (ONE + b"\n{", LINES[0], 400, "request 2: the value is not JSON"),
         (b"[]", JSON, 422, "got 0"),
         (b"\n \n", LINES[0], 422, "got 0"),

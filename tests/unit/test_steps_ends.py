@@ -41,22 +41,23 @@ def weight(record: Record) -> int:
 
 
 @pytest.mark.parametrize(
-    "one",
+    ("one", "kept"),
     [
-        unreadable(FULL),
-        unreadable(b"x", headers=(("large", FULL),)),
-        unreadable(None, headers=(("large", FULL),)),
-        unreadable(b"x", key=FULL),
-        unreadable(FULL[:600_000], key=FULL[:600_000]),
-        unreadable(b"{" * 60, headers=tuple((f"name-{number}", b"") for number in range(80_000))),
+        (unreadable(FULL), "pointer"),
+        (unreadable(b"x", headers=(("large", FULL),)), "bare"),
+        (unreadable(None, headers=(("large", FULL),)), "bare"),
+        (unreadable(b"x", key=FULL), "bare"),
+        (unreadable(FULL[:600_000], key=FULL[:600_000]), "pointer"),
+        (unreadable(b"{" * 60, headers=tuple((f"name-{number}", b"") for number in range(80_000))), "bare"),
     ],
     ids=["value", "header", "header and no value", "key", "key and value", "many headers"],
 )
-async def test_no_dead_letter_is_larger_than_its_topic_takes(services: Services, one: Message):
+async def test_no_dead_letter_is_larger_than_its_topic_takes(services: Services, one: Message, kept: str):
     letter = await letter_of(services, one)
 
     assert weight(letter) < RECORD_LIMIT
-    assert explanation(letter.headers)["reason"] == "not-json"
+    why = explanation(letter.headers)
+    assert (why["reason"], why["kept"]) == ("not-json", kept)
     assert refusal(letter, 0) is not None
 
 
@@ -78,6 +79,7 @@ async def test_what_is_as_large_as_may_be_is_buried_whole(services: Services):
     letter = await letter_of(services, unreadable(largest))
 
     assert (letter.key, letter.value) == (b"key", largest)
+    assert explanation(letter.headers)["kept"] == "whole"
     assert weight(letter) < RECORD_LIMIT
 
 

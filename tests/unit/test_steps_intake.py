@@ -3,11 +3,14 @@
 import shutil
 from dataclasses import replace
 from datetime import UTC, datetime
+from io import BytesIO
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image
 
 from streams.adapters.database import Database
 from streams.adapters.ledger import SqlLedger
@@ -17,7 +20,7 @@ from streams.core.parse import parse
 from streams.core.receipts import Conflict, Receipts, Standing
 from streams.core.reconcile import asking
 from streams.errors import DependencyUnavailable
-from streams.events import GenerationRequested, SampleGenerated, SampleJudged
+from streams.events import GenerationRequested, ImageRef, SampleGenerated, SampleJudged
 from streams.ports import Services
 from streams.steps import generate, judge
 from streams.steps.intake import intake, standing
@@ -31,17 +34,20 @@ AT = datetime(2030, 1, 1, tzinfo=UTC)
 ONE = generated_sample_id("shop", "r-1", 0)
 
 
-class NotesVersions(StubGenerator):
-    """Remembers with which version each image was made."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.made_with: list[str] = []
+class SignsPictures(StubGenerator):
+    """Draws into each picture which version made it."""
 
     async def generate(self, model, version, prompts):
         pictures = await super().generate(model, version, prompts)
-        self.made_with += [version] * len(prompts)
+        for each in pictures:
+            each[1, -3] = int(version)
         return pictures
+
+
+async def maker(services: Services, image: ImageRef) -> str:
+    """Return the version that made an image."""
+    with Image.open(BytesIO(await services.images.get(image))) as picture:
+        return str(np.asarray(picture)[1, -3, 0])
 
 
 async def ask(services: Services, courier: StubCourier, *requests: GenerationRequested) -> Receipts:
@@ -169,16 +175,18 @@ async def test_a_registered_request_is_made_with_the_version_that_is_served_then
     assert again == first
 
 
-async def test_wherever_a_worker_dies_an_image_is_never_called_another_versions(fresh_services):
+@pytest.mark.parametrize("keeps_old_versions", [True, False])
+async def test_wherever_a_worker_dies_an_image_is_never_called_another_versions(fresh_services, keeps_old_versions):
     """The model rolls over while the worker is dead."""
-    undisturbed = replace(await fresh_services(), generator=NotesVersions())
+    undisturbed = replace(await fresh_services(), generator=SignsPictures(at_once=1))
     await ask(undisturbed, StubCourier(), request(count=2))
     watch = Interruption()
     await deliver(generate, [message(request(count=2))], watch.wrap(undisturbed))
     assert watch.calls.index("ledger.pin_versions") < watch.calls.index("generator.generate")
 
     for calls in range(len(watch.calls)):
-        services = replace(await fresh_services(), generator=NotesVersions())
+        generator = SignsPictures(at_once=1, keeps_old_versions=keeps_old_versions)
+        services = replace(await fresh_services(), generator=generator)
         await ask(services, StubCourier(), request(count=2))
         with pytest.raises(Interrupted):
             await deliver(generate, [message(request(count=2))], Interruption(after_calls=calls).wrap(services))
@@ -186,10 +194,13 @@ async def test_wherever_a_worker_dies_an_image_is_never_called_another_versions(
 
         records = await deliver(generate, [message(request(count=2))], services)
 
-        said = {SampleGenerated.model_validate_json(record.value).model_version for record in records}
-        assert said == set(services.generator.made_with), f"died before {watch.calls[calls]}"
-        held = await services.ledger.registered([ONE])
-        assert said == {held[ONE].registration.model_version}
+        made = [SampleGenerated.model_validate_json(record.value) for record in records]
+        assert len(made) == 2
+        held = await services.ledger.registered([each.sample_id for each in made])
+        for each in made:
+            row = held[each.sample_id].registration
+            assert (each.model_version, each.image) == (row.model_version, row.image)
+            assert await maker(services, each.image) == each.model_version, f"died before {watch.calls[calls]}"
 
 
 async def test_a_request_that_consent_forbids_is_registered_and_flagged_by_the_step(services: Services):
@@ -229,16 +240,18 @@ async def test_a_sample_stands_where_the_ledger_says(services: Services):
     dead = generated_sample_id("shop", "r-2", 0)
 
     assert await standing("0" * 32, services.ledger) is None
-    assert await standing(ONE, services.ledger) == {"sample_id": ONE, "state": State.IN_FLIGHT}
+    assert await standing(ONE, services.ledger) == Standing(sample_id=ONE, state=State.IN_FLIGHT)
 
     made = await deliver(
         generate, [message(request()), message(request(request_id="r-2", model="unheard-of"))], services
     )
     end = await deliver(judge, [read_back(record) for record in made if record.key == ONE.encode()], services)
 
-    judged = Standing.model_validate(await standing(ONE, services.ledger))
+    judged = await standing(ONE, services.ledger)
+    assert judged is not None
     assert judged.state in (State.ACCEPTED, State.FLAGGED)
-    assert judged.verdict == SampleJudged.model_validate_json(end[0].value)
-    buried = Standing.model_validate(await standing(dead, services.ledger))
+    assert SampleJudged.model_validate(judged.verdict) == SampleJudged.model_validate_json(end[0].value)
+    buried = await standing(dead, services.ledger)
+    assert buried is not None
     assert (buried.state, buried.dead_reason, buried.verdict) == (State.DEAD, "generator-rejected", None)
     assert "unheard-of" in (buried.dead_detail or "")

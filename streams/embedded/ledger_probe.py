@@ -16,14 +16,6 @@ def is_server(url: str) -> bool:
         return False
 
 
-def shown(url: str) -> str:
-    """Return the URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return url
-
-
 async def answers(url: str, *, timeout_seconds: float) -> None:
     """Ask the server for nothing in particular.
 

@@ -1,0 +1,128 @@
+"""What counts as done, and what is committed, when partitions are taken away: nothing that was read before."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.types import TP
+
+from streams import topics
+from streams.runtime.app import build_app
+from streams.runtime.consumer import Consumer
+from streams.runtime.patience import Patience
+from streams.runtime.roles import JUDGE
+from streams.settings import Settings
+
+PLACE = TP(topics.TRAINING_SAMPLES.name, 0)
+
+
+class Thread:
+    """Stands for the thread in which Faust has its client."""
+
+    beacon = None
+
+    def __init__(self) -> None:
+        self.committed: dict[TP, int | None] = {PLACE: None}
+        self.ends, self.sought = {PLACE: 100}, dict[TP, int]()
+
+    async def seek_to_committed(self) -> dict[TP, int | None]:
+        return dict(self.committed)
+
+    async def highwaters(self, *places: TP) -> dict[TP, int]:
+        return {place: self.ends[place] for place in places}
+
+    def seek(self, place: TP, offset: int) -> None:
+        self.sought[place] = offset
+
+    async def commit(self, offsets: dict[TP, int]) -> bool:
+        self.committed |= offsets
+        return True
+
+    def assignment(self) -> set[TP]:
+        return {PLACE}
+
+
+class Threadless(Consumer):
+    """The consumer, without a client."""
+
+    def _new_consumer_thread(self) -> Any:
+        return Thread()
+
+
+class Producer:
+    """Stands for the app's producer: a flush may take until after a rebalance."""
+
+    def __init__(self) -> None:
+        self.meanwhile: Callable[[], Any] | None = None
+
+    async def flush(self) -> None:
+        if self.meanwhile is not None:
+            await self.meanwhile()
+
+
+@pytest.fixture
+async def consumer(services, monkeypatch) -> Consumer:
+    app = build_app(Settings(kafka="127.0.0.1:1"), services, JUDGE, Patience())
+    assert app.transport.Consumer is Consumer
+    app.transport.Consumer = Threadless
+    consumer = app.consumer
+    monkeypatch.setattr(app, "_producer", Producer())
+    monkeypatch.setattr(consumer, "_on_partitions_revoked", _nothing)
+    monkeypatch.setattr(type(app.topics), "acks_enabled_for", lambda self, topic: True)
+    return consumer
+
+
+async def _nothing(*_: object, **__: object) -> None:
+    """Nobody else is told."""
+
+
+def read(consumer: Consumer, offset: int) -> Any:
+    record = ConsumerRecord(PLACE.topic, PLACE.partition, offset, 0, 0, b"", b"", None, 0, 0, ())
+    return consumer._to_message(PLACE, record)
+
+
+async def test_what_is_read_and_done_is_committed(consumer):
+    await consumer.perform_seek()
+    assert all(consumer.ack(message) for message in [read(consumer, 0), read(consumer, 1)])
+    assert await consumer.commit()
+    assert consumer._thread.committed == {PLACE: 2}
+
+
+async def test_what_was_read_before_a_rebalance_does_not_count_as_done_after_it(consumer):
+    await consumer.perform_seek()
+    message = read(consumer, 0)
+    await consumer.on_partitions_revoked({PLACE})
+    await consumer.perform_seek()
+    assert not consumer.ack(message)
+    assert not await consumer.commit()
+    assert consumer.ack(read(consumer, 0))  # it comes again
+
+
+async def test_a_commit_that_waits_through_a_rebalance_is_not_made_and_leaves_no_trace(consumer):
+    await consumer.perform_seek()
+    for offset in range(10):
+        consumer.ack(read(consumer, offset))
+
+    async def rebalance() -> None:
+        await consumer.on_partitions_revoked({PLACE})
+        await consumer.perform_seek()
+
+    consumer.app._producer.meanwhile = rebalance
+    assert not await consumer.commit()
+    assert consumer._thread.committed == {PLACE: None}
+    consumer.app._producer.meanwhile = None
+    # As on a topic that was made anew: the first messages count, though others were once further.
+    consumer.ack(read(consumer, 0))
+    assert await consumer.commit()
+    assert consumer._thread.committed == {PLACE: 1}
+
+
+@pytest.mark.parametrize(("committed", "begins"), [(99, None), (100, None), (101, 0)])
+async def test_a_topic_that_ends_before_the_committed_offset_is_read_from_its_beginning(consumer, committed, begins):
+    consumer._thread.committed[PLACE] = committed
+    await consumer.perform_seek()
+    assert consumer._thread.sought.get(PLACE) == begins
+    assert consumer._thread.committed[PLACE] == (committed if begins is None else begins)
+    first = committed if begins is None else begins
+    assert consumer._read_offset[PLACE] == first
