@@ -6,7 +6,8 @@ LikenessError
 │   ├── RequestConflict       a request that was asked before, under the same name, with another content
 │   └── SpaceMismatch         a gallery that was enrolled in another embedding space
 ├── DependencyUnavailable     a part does not answer, or cannot serve anybody as it is: wait and try again
-├── GeneratorRejected         a generator refuses this one request for what it asks
+├── GeneratorRejected         a generator cannot make what this one request asks, though it makes other things
+├── VersionRetired            a generator is served, and no longer in the version that was asked for
 ├── WeightsUnusable           weights that are missing, altered or incomplete
 ├── PartFailed                an embedded part that does not start or has died
 ├── ExaminerDied              the child process that examined one image alone has died
@@ -57,7 +58,16 @@ class DependencyUnavailable(LikenessError):
 
 
 class GeneratorRejected(LikenessError):
-    """The generator answers, and refuses this request for what it asks."""
+    """The generator cannot make what this request asks, and the server is well: asking again changes nothing."""
+
+
+class VersionRetired(LikenessError):
+    """The generator is served, and no longer in the version that was asked for."""
+
+    def __init__(self, model: str, version: str, served: str) -> None:
+        """Name the model, the version that was asked for, and the one that the server would use now."""
+        super().__init__(f"expected version {version} of model {model!r}, the server has {served}: ask for that one")
+        self.served = served
 
 
 class WeightsUnusable(LikenessError):

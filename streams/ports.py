@@ -31,13 +31,23 @@ class Generator(Protocol):
     """Served models that make faces."""
 
     async def version(self, model: str) -> str:
-        """Return the version that the server would use now. Raises GeneratorRejected for a model it has not."""
+        """Return the version that the server would use now. Raises GeneratorRejected for a model it has not.
+
+        What is missing for seconds, as in a redeploy, is waited for.
+        """
 
     async def conditioning_length(self, model: str) -> int:
         """Return how many values the conditioning of this model has. Raises GeneratorRejected as ``version`` does."""
 
     async def generate(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
-        """Make one image a prompt, in order. Raises GeneratorRejected when it refuses what is asked."""
+        """Make an image of each of the first prompts, in order: at least one, and as many as the model takes at once.
+
+        Whoever wants more asks for the rest: what is made can be kept before the rest may fail.
+
+        Raises:
+            GeneratorRejected: If one of these is refused, or fails where other prompts do not; then none is made.
+            VersionRetired: If the server has the model, and no longer in this version.
+        """
 
 
 class Examiner(Protocol):
@@ -131,8 +141,19 @@ class Ledger(Protocol):
     async def pin_versions(self, versions: Mapping[str, str]) -> dict[str, str]:
         """Give each row its model version unless it has one; return the versions that the rows hold."""
 
-    async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
-        """Give each row its image unless it has one; return the images that the rows hold."""
+    async def repin_versions(self, sample_ids: Sequence[str], *, retired: str, served: str) -> dict[str, Registered]:
+        """Give rows that are in flight, have no image yet and hold ``retired`` the version ``served`` instead.
+
+        Return what the table holds of all of them: whose image was made meanwhile keeps its version.
+        """
+
+    async def pin_images(self, images: Mapping[str, ImageRef], *, version: str | None = None) -> dict[str, ImageRef]:
+        """Give each row its image unless it has one; return the images that the rows hold.
+
+        Args:
+            images: By sample id.
+            version: The model version that made them: a row that holds another one is left out, and is not returned.
+        """
 
     async def decide(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
         """Store each outcome unless the row has one; return what the rows hold, in the given order."""

@@ -1,7 +1,7 @@
 """The image store: content-addressed files in a folder, on S3, or wherever fsspec reaches."""
 
 import asyncio
-import contextlib
+import errno
 import hashlib
 import os
 import uuid
@@ -56,7 +56,7 @@ class ImageStore:
         try:
             await self._io(self._create if create else self._require_store)
         except FileNotFoundError as error:  # a bucket, which nobody makes in passing
-            raise DependencyUnavailable("images", str(error)) from error
+            raise self._down(error) from error
 
     async def put(self, encoded: bytes) -> ImageRef:
         """See ``ports.Images``."""
@@ -64,7 +64,7 @@ class ImageStore:
         try:
             await self._io(self._put, ref, encoded)
         except FileNotFoundError as error:  # lost in mid-write
-            raise DependencyUnavailable("images", str(error)) from error
+            raise self._down(error) from error
         return ref
 
     async def put_pixels(self, pixels: Pixels) -> ImageRef:
@@ -82,12 +82,14 @@ class ImageStore:
     async def get(self, ref: ImageRef) -> bytes:
         """See ``ports.Images``."""
         try:
-            encoded: bytes = await self._io(self._found, self._get, ref)
+            encoded: bytes = await self._io(self._fetch, ref)
         except FileNotFoundError as error:
-            raise ImageMissing(f"the image store has no image {ref.sha256}") from error
+            raise ImageMissing(
+                f"{self._root} has no image {ref.sha256}: store it there, then send the sample again"
+            ) from error
         found = hashlib.sha256(encoded).hexdigest()
         if found != ref.sha256:
-            raise _altered(ref, f"other bytes, {found},")
+            raise self._altered(ref, f"other bytes, {found},")
         return encoded
 
     def locate(self, ref: ImageRef) -> str:
@@ -104,24 +106,50 @@ class ImageStore:
         except FileNotFoundError:
             raise
         except self._outages as error:
-            raise DependencyUnavailable("images", str(error)) from error
+            raise self._down(error) from error
+
+    def _down(self, error: Exception) -> DependencyUnavailable:
+        remedy = "see that it is there, may be written and has room" if self._local else "see that it answers"
+        return DependencyUnavailable("images", f"{self._root}: {error}; {remedy}, or correct LIKENESS_IMAGES")
+
+    def _altered(self, ref: ImageRef, found: str) -> ImageAltered:
+        return ImageAltered(
+            f"{self._root} has {found} where the {ref.size} bytes of {ref.sha256} should be: store the image again"
+        )
+
+    def _unreadable(self, ref: ImageRef, error: OSError) -> ImageMissing | ImageAltered:
+        if isinstance(error, PermissionError):
+            return ImageMissing(
+                f"{self._root} may be read, and not its image {ref.sha256} ({error}): give the right to read it, then"
+                " send the sample again"
+            )
+        return self._altered(ref, f"something that cannot be read ({error})")
+
+    def _of_one_image(self, error: OSError) -> bool:
+        """Say whether this may be one image's own trouble. S3's client says EIO of whatever it does not know."""
+        return isinstance(error, PermissionError) or (self._local and error.errno == errno.EIO)
+
+    @property
+    def _marker(self) -> str:
+        return f"{self._root}/{MARKER}"
 
     def _create(self) -> None:
-        marker = f"{self._root}/{MARKER}"
-        if self._files.exists(marker):
+        if self._files.exists(self._marker):
             return
         if self._local:
-            _write_durably(Path(marker), b"")
+            _write_durably(Path(self._marker), b"")
         else:
-            self._files.pipe_file(marker, b"")
+            self._files.pipe_file(self._marker, b"")
 
     def _require_store(self) -> None:
-        if not self._files.exists(f"{self._root}/{MARKER}"):
+        try:
+            self._files.cat_file(self._marker)
+        except FileNotFoundError as error:
             raise DependencyUnavailable(
                 "images",
                 f"expected an image store in {self._root}, found no {MARKER} there: mount it, or correct"
                 " LIKENESS_IMAGES; `likeness enrol` makes a new one",
-            )
+            ) from error
 
     def _found(self, look: Callable[..., T], *arguments: Any) -> T:
         """Look for an image; only in a store that is there it can be missing."""
@@ -131,27 +159,53 @@ class ImageStore:
             self._require_store()
             return look(*arguments)  # it may have come back between the two looks
 
+    def _fetch(self, ref: ImageRef) -> bytes:
+        """Read an image. One that cannot be read in a store that can is to blame itself: nobody else waits for it."""
+        try:
+            return self._found(self._get, ref)
+        except OSError as error:
+            if not self._of_one_image(error):
+                raise
+        self._require_store()
+        try:
+            return self._get(ref)  # the store may have come back between the two looks
+        except OSError as error:
+            if not self._of_one_image(error):
+                raise
+            raise self._unreadable(ref, error) from error
+
     def _put(self, ref: ImageRef, encoded: bytes) -> None:
         self._require_store()
         path = self.locate(ref)
-        with contextlib.suppress(FileNotFoundError):
-            if self._size(path) == ref.size:
-                return
-        if self._local:
+        if self._holds(ref):
+            if self._local:
+                _sync(Path(path).parent)  # whoever put it there may not have come to that
+        elif self._local:
             _write_durably(Path(path), encoded)
         else:
             self._files.pipe_file(path, encoded)  # an object store puts whole objects or none
+
+    def _holds(self, ref: ImageRef) -> bool:
+        """Say whether the image is there, byte for byte. What cannot be read is not: it is put again."""
+        try:
+            return hashlib.sha256(self._get(ref)).hexdigest() == ref.sha256
+        except (FileNotFoundError, ImageAltered):
+            return False
+        except OSError as error:
+            if not self._of_one_image(error):
+                raise
+            return False
 
     def _get(self, ref: ImageRef) -> bytes:
         if self._local:
             try:
                 return plain_files.read(self._root, (ref.sha256[:2], ref.sha256), ref.size)
             except plain_files.NotPlain as error:
-                raise _altered(ref, str(error)) from error
+                raise self._altered(ref, str(error)) from error
         path = self.locate(ref)
         size = self._files.size(path)
         if size != ref.size:
-            raise _altered(ref, f"{size} bytes")
+            raise self._altered(ref, f"{size} bytes")
         data: bytes = self._files.cat_file(path)
         return data
 
@@ -160,21 +214,35 @@ class ImageStore:
         return size
 
 
-def _altered(ref: ImageRef, found: str) -> ImageAltered:
-    return ImageAltered(f"the image store has {found} where the {ref.size} bytes of {ref.sha256} should be")
-
-
 def _write_durably(path: Path, encoded: bytes) -> None:
     """Write under another name, sync, rename, sync the folder: the file is whole or absent, also after a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    _make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
-    with temporary.open("wb") as file:
-        file.write(encoded)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.rename(path)
-    folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)
+        with temporary.open("wb") as file:
+            file.write(encoded)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.rename(path)
     finally:
-        os.close(folder)
+        # What a full disk broke off would keep it full: every new try would leave one more behind.
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _make_folder(folder: Path) -> None:
+    """Make a folder, and those it is in, that are there after a power cut, too."""
+    if folder.is_dir():
+        return
+    _make_folder(folder.parent)
+    folder.mkdir(exist_ok=True)
+    _sync(folder.parent)
+
+
+def _sync(folder: Path) -> None:
+    """Have the disk know what the folder holds."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

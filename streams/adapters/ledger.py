@@ -104,11 +104,24 @@ class SqlLedger:
 
         return await self._database.transact(work)
 
-    async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+    async def repin_versions(self, sample_ids: Sequence[str], *, retired: str, served: str) -> dict[str, Registered]:
         """See ``ports.Ledger``."""
+        unmade = (samples.c.state == State.IN_FLIGHT, samples.c.image_sha256.is_(None))
+        statement = update(samples).where(_id.in_(sample_ids), *unmade, samples.c.model_version == retired)
+
+        def work(connection: Connection) -> dict[str, Registered]:
+            _lock(connection, sample_ids)
+            connection.execute(statement.values(model_version=served))
+            return {row.sample_id: registered(row) for row in _rows(connection, sample_ids)}
+
+        return await self._database.transact(work)
+
+    async def pin_images(self, images: Mapping[str, ImageRef], *, version: str | None = None) -> dict[str, ImageRef]:
+        """See ``ports.Ledger``."""
+        of_version = () if version is None else (samples.c.model_version == version,)
         statement = (
             update(samples)
-            .where(_id == bindparam("wanted"), samples.c.image_sha256.is_(None))
+            .where(_id == bindparam("wanted"), samples.c.image_sha256.is_(None), *of_version)
             .values(image_sha256=bindparam("sha256"), image_size=bindparam("size"))
         )
         rows = [{"wanted": key, "sha256": ref.sha256, "size": ref.size} for key, ref in sorted(images.items())]
@@ -116,8 +129,8 @@ class SqlLedger:
         def work(connection: Connection) -> dict[str, ImageRef]:
             if rows:
                 connection.execute(statement, rows)
-            held = {row.sample_id: image_of(row) for row in _rows(connection, list(images))}
-            return {key: image for key, image in held.items() if image is not None}
+            held = [row for row in _rows(connection, list(images)) if version in (None, row.model_version)]
+            return {row.sample_id: image for row in held if (image := image_of(row)) is not None}
 
         return await self._database.transact(work)
 

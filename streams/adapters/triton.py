@@ -1,33 +1,37 @@
 """Generators behind a Triton server, over gRPC."""
 
 import asyncio
-from collections.abc import Awaitable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import groupby
-from typing import Any, TypeVar
+from itertools import takewhile
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from tritonclient.grpc import InferInput, InferRequestedOutput
+from tritonclient.grpc import InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from streams.adapters.triton_standstill import Standstill
+from streams.adapters.triton_tensors import INPUTS, LENGTH, OUTPUTS, differences, inputs
 from streams.core.faces import Pixels
-from streams.errors import DependencyUnavailable, GeneratorRejected
+from streams.errors import DependencyUnavailable, GeneratorRejected, VersionRetired
 from streams.ports import Prompt
-
-#: Every generator's tensors: name -> (data type, shape with the batch first; -1 is any size).
-INPUTS: Mapping[str, tuple[str, tuple[int, ...]]] = {
-    "seed": ("INT64", (-1, 1)),
-    "conditioning": ("FP32", (-1, -1)),
-    "strength": ("FP32", (-1, 1)),
-}
-OUTPUTS: Mapping[str, tuple[str, tuple[int, ...]]] = {"image": ("UINT8", (-1, -1, -1, 3))}
-#: The parameter of a model's configuration that says how many values its conditioning has.
-LENGTH = "conditioning_length"
 
 #: What a server says of a request that it will never serve, however often it is asked. All else may pass.
 _REFUSALS = frozenset({"INVALID_ARGUMENT", "OUT_OF_RANGE"})
+
+#: What it says of a model or a version that it does not have, or does not have ready.
+_NOT_SERVED = frozenset({"NOT_FOUND", "UNAVAILABLE"})
+#: What it says where a model breaks off: the model may be ill, or the prompt more than it bears.
+_BREAKDOWNS = frozenset({"INTERNAL", "UNKNOWN"})
+#: So often a prompt must fail, each time while the model is well, before it counts as the prompt's own fault.
+_TRIES = 3
+#: Seconds between these.
+_TRIES_PAUSE = 0.2
+#: So often a server is looked at while it is waited for what it lacks.
+_LOOKS = 10
 
 #: gRPC's own pause between attempts to connect grows to two minutes; the caller has a breaker and waits on that.
 _RECONNECT_MS = 2000
@@ -49,10 +53,18 @@ class _Served:
 class TritonGenerator:
     """Implements ``streams.ports.Generator``. One for one event loop: open it on the loop that uses it."""
 
-    def __init__(self, address: str, *, timeout_seconds: float) -> None:
-        """Take Triton's gRPC address, ``host:port``, and how long one call may take."""
+    def __init__(self, address: str, *, timeout_seconds: float, standstill_seconds: float = 5.0) -> None:
+        """Nothing is connected yet.
+
+        Args:
+            address: Triton's gRPC address, ``host:port``.
+            timeout_seconds: How long one call may take.
+            standstill_seconds: For how long the server must have had the same models ready before one that is not
+                among them counts as not served: in a redeploy it is missing for a moment.
+        """
         self._address = address
         self._timeout = timeout_seconds
+        self._standstill = Standstill(standstill_seconds)
         self._client: InferenceServerClient | None = None
         self._served: dict[tuple[str, str], _Served] = {}
 
@@ -76,48 +88,72 @@ class TritonGenerator:
         """Return the newest version that is ready to serve.
 
         Raises:
-            GeneratorRejected: If the server is ready and has no such model, or has one that is no generator.
-            DependencyUnavailable: If the server does not answer or is not ready, or the model is there and not ready.
+            GeneratorRejected: If the server has others ready, and this one is absent or does not load, for seconds; or
+                if it is no generator.
+            DependencyUnavailable: If the server does not answer, has nothing ready, or is loading this model.
         """
-        metadata = await self._or_unknown(model, self._open.get_model_metadata(model, client_timeout=self._timeout))
-        if not metadata.versions:
-            raise DependencyUnavailable("triton", f"model {model!r} has no version that is ready")
-        newest = max(metadata.versions, key=lambda version: (len(version), version))  # numbers as text: "10" > "9"
+        newest = _newest(await self._versions(model))
         await self._known(model, newest)
-        return str(newest)
+        return newest
 
     async def conditioning_length(self, model: str) -> int:
         """Return how many values a conditioning has for the newest version. Raises as ``version`` does."""
         return (await self._known(model, await self.version(model))).conditioning_length
 
     async def generate(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
-        """Make one image a prompt, in order, in as few batches as the model takes.
+        """Make an image of each of the first prompts, in order: as many as the model takes at once.
 
         Raises:
-            GeneratorRejected: If any prompt is refused; then none counts as made.
-            DependencyUnavailable: If the server does not answer, or does not serve that version now.
+            GeneratorRejected: If any of these is refused, or breaks the model off while it makes others.
+            VersionRetired: If the server has the model ready, and not in this version.
+            DependencyUnavailable: If the server does not answer, or the model is ill.
         """
         if any(not prompt.conditioning for prompt in prompts):
             raise GeneratorRejected(
                 f"expected a conditioning for model {model!r}, got none: enrol the identity with its conditioning for"
                 " this model"
             )
-        batches = _batches(prompts, (await self._known(model, version)).batch)
-        # Wait for all of them even where one fails: no call outlives this one.
-        made = await asyncio.gather(*(self._infer(model, version, b) for b in batches), return_exceptions=True)
-        images: list[Pixels] = []
-        for result in made:
-            if isinstance(result, BaseException):
-                raise result
-            images.extend(result)
-        return images
+        try:
+            known = await self._known(model, version)
+            return await self._make(model, version, _together(prompts, known.batch), known)
+        except DependencyUnavailable as error:
+            if _status(error) not in _NOT_SERVED:
+                raise
+            versions = await self._versions(model)
+            if version in versions:
+                raise
+            newest = _newest(versions)
+            await self._known(model, newest)
+            raise VersionRetired(model, version, newest) from error
+
+    async def _make(self, model: str, version: str, prompts: Sequence[Prompt], known: _Served) -> list[Pixels]:
+        """Make images; where that breaks the model off, find out whose fault it is.
+
+        A prompt is at fault if it fails again and again while a prompt that shows nobody is answered each time.
+        """
+        nobody = Prompt(0, (1.0,) * known.conditioning_length, 0.0)
+        for left in reversed(range(_TRIES)):
+            try:
+                return await self._infer(model, version, prompts)
+            except DependencyUnavailable as error:
+                if _status(error) not in _BREAKDOWNS:
+                    raise
+                failure = error
+            with suppress(GeneratorRejected):  # that is an answer, too
+                await self._infer(model, version, [nobody])
+            if left:
+                await asyncio.sleep(_TRIES_PAUSE)
+        raise GeneratorRejected(
+            f"model {model!r} version {version} fails with what is asked, and answers others: {failure.__cause__}:"
+            " mend the model, or ask for something else"
+        ) from failure
 
     async def _infer(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
         result = await self._ask(
             model,
             self._open.infer(
                 model,
-                _inputs(prompts),
+                inputs(prompts),
                 model_version=version,
                 outputs=[InferRequestedOutput(name) for name in OUTPUTS],
                 client_timeout=self._timeout,
@@ -126,7 +162,8 @@ class TritonGenerator:
         images = result.as_numpy("image")
         if images is None or images.dtype != np.uint8 or images.ndim != 4 or len(images) != len(prompts):
             got = "nothing" if images is None else f"{images.dtype} {images.shape}"
-            raise self._misdeployed(
+            # As with a model of other tensors below: one model that is wrong must not hold up all others.
+            raise GeneratorRejected(
                 f"expected {len(prompts)} images (H, W, 3) of uint8 from model {model!r}, got {got}: mend the model"
             )
         return list(images)
@@ -140,7 +177,7 @@ class TritonGenerator:
         metadata = await self._ask(model, calls.get_model_metadata(model, version, client_timeout=self._timeout))
         config = (await self._ask(model, calls.get_model_config(model, version, client_timeout=self._timeout))).config
         length = config.parameters[LENGTH].string_value if LENGTH in config.parameters else ""
-        wrong = [*_differences("input", INPUTS, metadata.inputs), *_differences("output", OUTPUTS, metadata.outputs)]
+        wrong = [*differences("input", INPUTS, metadata.inputs), *differences("output", OUTPUTS, metadata.outputs)]
         if config.max_batch_size < 1:
             wrong.append(f"expected max_batch_size of 1 and up, got {config.max_batch_size}")
         if not length.isdecimal():
@@ -154,28 +191,50 @@ class TritonGenerator:
         self._served[model, version] = _Served(int(config.max_batch_size), int(length))
         return self._served[model, version]
 
-    async def _or_unknown(self, model: str, call: Awaitable[T]) -> T:
-        """Await a call about a model; one that is not among those of a server that is ready is unknown."""
-        try:
-            return await self._ask(model, call)
-        except DependencyUnavailable as error:
-            cause = error.__cause__
-            if not isinstance(cause, InferenceServerException) or _code(cause) != "NOT_FOUND":
-                raise
-            calls = self._open
-            index = await self._ask(model, calls.get_model_repository_index(client_timeout=self._timeout))
-            if any(row.name == model for row in index.models):
-                raise
-            if not index.models:
-                raise self._misdeployed("it has no models at all: correct its model repository") from error
-            if not await self._ask(model, calls.is_server_ready(client_timeout=self._timeout)):
-                waits = ", ".join(sorted({row.name for row in index.models if row.state != "READY"})) or "itself"
-                raise self._misdeployed(f"it is not ready, for want of {waits}") from error
-            served = ", ".join(sorted({row.name for row in index.models}))
-            raise GeneratorRejected(
-                f"expected a model that is served (there are: {served}), got {model!r}: ask for one of those or"
-                " put it into the model repository"
-            ) from error
+    async def _versions(self, model: str) -> list[str]:
+        """Return the versions that are ready: at least one. What the server lacks is waited for some seconds."""
+        for left in reversed(range(_LOOKS + 1)):
+            metadata = None
+            try:
+                metadata = await self._ask(model, self._open.get_model_metadata(model, client_timeout=self._timeout))
+            except DependencyUnavailable as error:
+                if _status(error) != "NOT_FOUND":
+                    raise
+            if metadata is not None and metadata.versions:
+                return list(metadata.versions)
+            await self._look_for(model)
+            if left:
+                await asyncio.sleep(self._standstill.seconds / _LOOKS)
+        raise self._misdeployed(f"it has no version of model {model!r} ready, and its models come and go")
+
+    async def _look_for(self, model: str) -> None:
+        """Return where a model that has no version ready may have one soon.
+
+        Raises:
+            GeneratorRejected: If the server serves others and has stood still: this one is not served.
+            DependencyUnavailable: If nothing is ready, which is the server's fault, or the model is being loaded.
+        """
+        index = await self._ask(model, self._open.get_model_repository_index(client_timeout=self._timeout))
+        if not index.models:
+            raise self._misdeployed("it has no models at all: correct its model repository")
+        ready = frozenset((row.name, row.version) for row in index.models if row.state == "READY")
+        if not ready:
+            waits = ", ".join(sorted({row.name for row in index.models}))
+            raise self._misdeployed(f"it is not ready, for want of {waits}")
+        found = [row for row in index.models if row.name == model]
+        if any(row.state == "LOADING" for row in found):
+            raise self._misdeployed(f"it is loading model {model!r}")
+        stands_still = self._standstill.holds(ready, time.monotonic())
+        if not stands_still or any(row.state == "READY" for row in found):
+            return
+        served = ", ".join(sorted({name for name, _ in ready}))
+        if found:
+            why = "; ".join(row.reason for row in found if row.reason) or "no reason is given"
+            raise GeneratorRejected(f"model {model!r} is there and not ready: {why}: mend it, or ask for {served}")
+        raise GeneratorRejected(
+            f"expected a model that is served (there are: {served}), got {model!r}: ask for one of those or"
+            " put it into the model repository"
+        )
 
     async def _ask(self, model: str, call: Awaitable[T]) -> T:
         try:
@@ -196,44 +255,22 @@ class TritonGenerator:
         return self._client
 
 
+def _status(error: DependencyUnavailable) -> str:
+    """Return the gRPC status of the call that failed; "" where the server said something else that is wrong."""
+    return _code(error.__cause__) if isinstance(error.__cause__, InferenceServerException) else ""
+
+
 def _code(error: InferenceServerException) -> str:
     """Return gRPC's status, such as ``UNAVAILABLE``; the client gives it as ``StatusCode.UNAVAILABLE``."""
     return str(error.status() or "UNKNOWN").removeprefix("StatusCode.")
 
 
-def _batches(prompts: Sequence[Prompt], size: int) -> Iterator[Sequence[Prompt]]:
-    """Cut prompts into runs of at most ``size`` whose conditionings are equally long, in order."""
-    for _, run in groupby(prompts, key=lambda prompt: len(prompt.conditioning)):
-        alike = list(run)
-        yield from (alike[start : start + size] for start in range(0, len(alike), size))
+def _newest(versions: Sequence[str]) -> str:
+    """Return the newest of versions, which are numbers as text: "10" > "9"."""
+    return max(versions, key=lambda version: (len(version), version))
 
 
-def _inputs(prompts: Sequence[Prompt]) -> list[InferInput]:
-    columns: dict[str, npt.NDArray[Any]] = {
-        "seed": np.array([[prompt.seed] for prompt in prompts], dtype=np.int64),
-        "conditioning": np.array([prompt.conditioning for prompt in prompts], dtype=np.float32),
-        "strength": np.array([[prompt.strength] for prompt in prompts], dtype=np.float32),
-    }
-    inputs = []
-    for name, values in columns.items():
-        tensor = InferInput(name, list(values.shape), INPUTS[name][0])
-        tensor.set_data_from_numpy(values)
-        inputs.append(tensor)
-    return inputs
-
-
-def _differences(
-    side: str, expected: Mapping[str, tuple[str, tuple[int, ...]]], served: Sequence[Any]
-) -> Iterator[str]:
-    """Say how a model's tensors differ from the contract; a fixed size where any will do is no difference."""
-    found = {tensor.name: (tensor.datatype, tuple(tensor.shape)) for tensor in served}
-    if found.keys() != expected.keys():
-        yield f"expected {side}s {', '.join(sorted(expected))}, got {', '.join(sorted(found)) or 'none'}"
-        return
-    for name, (dtype, shape) in expected.items():
-        got_dtype, got_shape = found[name]
-        fits = len(shape) == len(got_shape) and all(
-            want in (-1, got) for want, got in zip(shape, got_shape, strict=True)
-        )
-        if dtype != got_dtype or not fits:
-            yield f"expected {side} {name} {dtype} {list(shape)}, got {got_dtype} {list(got_shape)}"
+def _together(prompts: Sequence[Prompt], size: int) -> Sequence[Prompt]:
+    """Return the first prompts, at most ``size``, whose conditionings are equally long."""
+    length = len(prompts[0].conditioning) if prompts else 0
+    return list(takewhile(lambda prompt: len(prompt.conditioning) == length, prompts[:size]))

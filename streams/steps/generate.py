@@ -1,8 +1,8 @@
 """From ``generation.requests`` to ``generation.samples``: what consent allows is made, and nothing else."""
 
-from collections import defaultdict
+import asyncio
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from streams import topics
 from streams.core import verdict
@@ -20,7 +20,6 @@ from streams.errors import GeneratorRejected
 from streams.events import (
     DeadReason,
     GenerationRequested,
-    ImageRef,
     SampleGenerated,
     cloud_event,
     to_json,
@@ -28,19 +27,8 @@ from streams.events import (
 )
 from streams.ports import Prompt, Services
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+from streams.steps.make import Order, make
 from streams.steps.register import register
-
-#: So many images are made, stored and pinned before the next ones: a crash repeats no more than these.
-MADE_TOGETHER = 32
-
-
-@dataclass(frozen=True)
-class _Order:
-    """One sample that was asked for, and the message that asked."""
-
-    subject: Subject
-    message: Message
-    prompt: Prompt
 
 
 async def generate(messages: Sequence[Message], services: Services) -> Effects:
@@ -62,7 +50,7 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
             consent=consent[name],
         )
     }
-    versions = await _model_versions({r.model for _, r in requests if r.identity in allowed}, services)
+    versions, unserved = await _model_versions({r.model for _, r in requests if r.identity in allowed}, services)
 
     registry = await register([request for _, request in requests], services.ledger, at=now, versions=versions)
     held = registry.held
@@ -70,18 +58,18 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
 
     orders = _open_orders(agreed, held, versions, enrolled)
     forbidden = [order for order in orders if order.subject.identity not in allowed]
-    unserved = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is None]
+    unmakeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is None]
     makeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is not None]
     burials += [_conflict(*requests[place]) for place in sorted(registry.conflicts)]
-    burials += map(_no_generator, unserved)
+    burials += [_no_generator(order, unserved[order.subject.model]) for order in unmakeable]
 
     makeable = await _pin_versions(makeable, held, services)
-    images, rejected = await _make([order for order in makeable if order.subject.image is None], services)
+    made, rejected = await make(makeable, services)
     burials += rejected
     ended = await _unmade_verdicts(forbidden, enrolled, consent, services) + await bury(burials, "generate", services)
     decided = await services.ledger.decide(once(ended)) if ended else []
     known = await unpublished({subject.sample_id for _, request in agreed for subject in _subjects(request)}, services)
-    samples = [_sample_record(order, images, held) for order in makeable if _image_of(order, images)]
+    samples = [_sample_record(made[o.subject.sample_id], held) for o in makeable if o.subject.sample_id in made]
     return effects([*decided, *known], samples)
 
 
@@ -94,9 +82,9 @@ def _open_orders(
     held: Mapping[str, Registered],
     versions: Mapping[str, str],
     enrolled: Mapping[str, Identity],
-) -> list[_Order]:
+) -> list[Order]:
     """Return each sample that has no end yet, once, however many messages of the batch ask for it."""
-    orders: dict[str, _Order] = {}
+    orders: dict[str, Order] = {}
     for message, request in requests:
         target = enrolled.get(request.identity)
         conditioning = tuple(target.conditioning.get(request.model, ())) if target else ()
@@ -109,24 +97,34 @@ def _open_orders(
             version = pinned.model_version or versions.get(request.model)
             subject = replace(subject, model_version=version, image=pinned.image)
             prompt = Prompt(subject.seed or 0, conditioning, request.strength)
-            orders[subject.sample_id] = _Order(subject, message, prompt)
+            orders[subject.sample_id] = Order(subject, message, prompt)
     return list(orders.values())
 
 
-def _no_generator(order: _Order) -> Burial:
-    detail = f"no generator {order.subject.model} is served"
-    return Burial(order.subject.sample_id, order.message, DeadReason.GENERATOR_REJECTED, detail)
+def _no_generator(order: Order, error: GeneratorRejected) -> Burial:
+    reason, name = DeadReason.GENERATOR_REJECTED, type(error).__name__
+    return Burial(order.subject.sample_id, order.message, reason, str(error), exception=name)
 
 
-async def _model_versions(models: Iterable[str], services: Services) -> dict[str, str]:
-    """Return the version of each model that is served; a model that nobody serves is missing from it."""
-    versions = {}
-    for model in sorted(models):
-        try:
-            versions[model] = await services.generator.version(model)
-        except GeneratorRejected:
-            continue
-    return versions
+async def _model_versions(
+    models: Iterable[str], services: Services
+) -> tuple[dict[str, str], dict[str, GeneratorRejected]]:
+    """Return the version of each model that is served, and of each other one why it is not.
+
+    All are asked at once: what is missing is waited for some seconds, which are the same for all of them.
+    """
+    names = sorted(models)
+    answers = await asyncio.gather(*map(services.generator.version, names), return_exceptions=True)
+    versions: dict[str, str] = {}
+    unserved: dict[str, GeneratorRejected] = {}
+    for model, answer in zip(names, answers, strict=True):
+        if isinstance(answer, GeneratorRejected):
+            unserved[model] = answer
+        elif isinstance(answer, BaseException):
+            raise answer
+        else:
+            versions[model] = answer
+    return versions, unserved
 
 
 def _conflict(message: Message, request: GenerationRequested) -> Burial:
@@ -134,7 +132,7 @@ def _conflict(message: Message, request: GenerationRequested) -> Burial:
     return Burial(message_id(message), message, DeadReason.REQUEST_CONFLICT, detail)
 
 
-async def _pin_versions(orders: Sequence[_Order], held: Mapping[str, Registered], services: Services) -> list[_Order]:
+async def _pin_versions(orders: Sequence[Order], held: Mapping[str, Registered], services: Services) -> list[Order]:
     """Pin the version of each sample that was registered without one, before its image is made.
 
     Pinned later, a worker that dies in between would leave an image of one version for the next to call another's.
@@ -153,43 +151,8 @@ async def _pin_versions(orders: Sequence[_Order], held: Mapping[str, Registered]
     ]
 
 
-async def _make(orders: Sequence[_Order], services: Services) -> tuple[dict[str, ImageRef], list[Burial]]:
-    """Have the images made, model by model; return the pinned image of each sample, and what was refused."""
-    by_model: dict[tuple[str, str], list[_Order]] = defaultdict(list)
-    for order in orders:
-        by_model[order.subject.model, order.subject.model_version or ""].append(order)
-    images: dict[str, ImageRef] = {}
-    rejected: list[Burial] = []
-    for group in by_model.values():
-        for start in range(0, len(group), MADE_TOGETHER):
-            made, refused_here = await _make_together(group[start : start + MADE_TOGETHER], services)
-            images |= made
-            rejected += refused_here
-    return images, rejected
-
-
-async def _make_together(group: Sequence[_Order], services: Services) -> tuple[dict[str, ImageRef], list[Burial]]:
-    """Make images with one model. Where one of the group is refused, each is asked for alone: no other pays for it."""
-    first = group[0]
-    try:
-        pixels = await services.generator.generate(
-            first.subject.model, first.subject.model_version or "", [order.prompt for order in group]
-        )
-    except GeneratorRejected as error:
-        if len(group) == 1:
-            reason, name = DeadReason.GENERATOR_REJECTED, type(error).__name__
-            return {}, [Burial(first.subject.sample_id, first.message, reason, str(error), exception=name)]
-        alone = [await _make_together([order], services) for order in group]
-        return {key: ref for made, _ in alone for key, ref in made.items()}, [b for _, buried in alone for b in buried]
-    images = {
-        order.subject.sample_id: await services.images.put_pixels(picture)
-        for order, picture in zip(group, pixels, strict=True)
-    }
-    return await services.ledger.pin_images(images), []
-
-
 async def _unmade_verdicts(
-    forbidden: Sequence[_Order],
+    forbidden: Sequence[Order],
     enrolled: Mapping[str, Identity],
     consent: Mapping[str, Consent],
     services: Services,
@@ -211,11 +174,7 @@ async def _unmade_verdicts(
     return outcomes
 
 
-def _image_of(order: _Order, images: Mapping[str, ImageRef]) -> ImageRef | None:
-    return order.subject.image or images.get(order.subject.sample_id)
-
-
-def _sample_record(order: _Order, images: Mapping[str, ImageRef], held: Mapping[str, Registered]) -> Record:
+def _sample_record(order: Order, held: Mapping[str, Registered]) -> Record:
     """Return the sample's record. Its time is that of the registration, so that it repeats to the byte."""
     subject = order.subject
     sample = SampleGenerated(
@@ -228,7 +187,7 @@ def _sample_record(order: _Order, images: Mapping[str, ImageRef], held: Mapping[
         model_version=subject.model_version or "",
         seed=subject.seed or 0,
         strength=subject.strength or 0.0,
-        image=_image_of(order, images),
+        image=subject.image,
     )
     at = held[subject.sample_id].registration.at
     source = f"/likeness/generate/{subject.model}"

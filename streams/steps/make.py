@@ -104,7 +104,7 @@ class _Work:
         """
         model, version = group[0].subject.model, group[0].subject.model_version or ""
         self._retired.add((model, version))
-        if error.served == version:
+        if (model, error.served) in self._retired:
             detail = f"{error}; that one was retired a moment ago: let all servers have the same versions of {model!r}"
             raise DependencyUnavailable("triton", detail) from error
         ids = [order.subject.sample_id for order in group]

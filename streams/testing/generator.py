@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 
 from streams.core.faces import Pixels
-from streams.errors import GeneratorRejected
+from streams.errors import GeneratorRejected, VersionRetired
 from streams.ports import Prompt
 from streams.testing.images import DIMENSION, picture
 
@@ -22,6 +22,8 @@ class StubGenerator:
         models: Mapping[str, str] | None = None,
         failures: Iterable[BaseException | None] = (),
         refuses: Callable[[Prompt], bool] = lambda prompt: False,
+        at_once: int | None = None,
+        keeps_old_versions: bool = True,
     ) -> None:
         """Script what goes wrong.
 
@@ -29,10 +31,14 @@ class StubGenerator:
             models: Version by name of the served models; one ``face_gan`` where nothing is said.
             failures: What the next calls of ``generate`` raise, in order; None = that call goes well.
             refuses: Which prompts are refused for what they ask.
+            at_once: How many pictures one call makes at most; None = as many as are asked for.
+            keeps_old_versions: Whether another version than that of ``models`` is served, too.
         """
         self.models = dict({"face_gan": "1"} if models is None else models)
         self._failures = iter(failures)
         self._refuses = refuses
+        self._at_once = at_once
+        self._keeps_old_versions = keeps_old_versions
         self.prompts: list[Prompt] = []
         """Every prompt that a picture was made for, in order."""
 
@@ -46,9 +52,12 @@ class StubGenerator:
         return DIMENSION
 
     async def generate(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
-        await self.version(model)
+        served = await self.version(model)
         if failure := next(self._failures, None):
             raise failure
+        if version != served and not self._keeps_old_versions:
+            raise VersionRetired(model, version, served)
+        prompts = prompts[: self._at_once]
         for prompt in prompts:
             if len(prompt.conditioning) != DIMENSION or self._refuses(prompt):
                 raise GeneratorRejected(f"the prompt with seed {prompt.seed} is refused")

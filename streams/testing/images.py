@@ -26,7 +26,7 @@ class MemoryImages:
 
     async def put(self, encoded: bytes) -> ImageRef:
         ref = ImageRef(sha256=hashlib.sha256(encoded).hexdigest(), size=len(encoded))
-        self.held.setdefault(ref.sha256, encoded)
+        self.held[ref.sha256] = encoded
         return ref
 
     async def put_pixels(self, pixels: Pixels) -> ImageRef:

@@ -29,7 +29,10 @@ class ForgetfulLedger:
     async def pin_versions(self, versions: Mapping[str, str]) -> dict[str, str]:
         return dict(versions)
 
-    async def pin_images(self, images: Mapping[str, ImageRef]) -> dict[str, ImageRef]:
+    async def repin_versions(self, sample_ids: Sequence[str], *, retired: str, served: str) -> dict[str, Registered]:
+        return {}
+
+    async def pin_images(self, images: Mapping[str, ImageRef], *, version: str | None = None) -> dict[str, ImageRef]:
         return dict(images)
 
     async def decide(self, outcomes: Sequence[Outcome]) -> list[Outcome]:

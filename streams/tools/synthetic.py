@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.core.faces import Embedding, Face
+from streams.core.faces import Embedding, Face, Pixels
 from streams.core.gallery import Origin, Reference, reference_id
 from streams.core.latent import anchor as draw_anchor
 from streams.core.similarity import similarity
@@ -67,7 +67,9 @@ class _Artist:
 
     async def faces(self, prompts: Sequence[Prompt]) -> list[tuple[ImageRef, Face] | None]:
         """Make one image a prompt and keep it; None where it does not show exactly one face."""
-        pixels = await self.services.generator.generate(self.model, self.version, prompts)
+        pixels: list[Pixels] = []
+        while rest := prompts[len(pixels) :]:
+            pixels += await self.services.generator.generate(self.model, self.version, rest)
         refs = await asyncio.gather(*(self.services.images.put_pixels(picture) for picture in pixels))
         encoded = await asyncio.gather(*(self.services.images.get(ref) for ref in refs))
         faces = [only_face(seen) for seen in await self.services.examiner.examine(encoded)]

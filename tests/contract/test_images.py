@@ -1,21 +1,25 @@
 """What ``ports.Images`` promises: the same tests on the stand-in, on a folder and on an fsspec file system."""
 
 import asyncio
+import errno
 import hashlib
 import os
 import socket
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import chdir
 from dataclasses import dataclass
 from io import BytesIO
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, ClassVar
 
 import fsspec
 import numpy as np
 import pytest
+from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
 from streams.adapters.images import MARKER, ImageStore
@@ -149,15 +153,14 @@ async def test_a_store_is_made_by_whoever_may_and_nobody_else(url: str):
     await ImageStore(url).open()
 
 
-async def test_an_image_that_was_cut_short_is_whole_after_it_is_stored_again(tmp_path: Path):
-    images = ImageStore(str(tmp_path))
-    await images.open(create=True)
-    ref = await images.put(b"picture")
-    await asyncio.to_thread(Path(images.locate(ref)).write_bytes, b"pic")
+@pytest.mark.parametrize("other", [b"PICTURE", b"pic", b""])
+async def test_an_image_that_was_altered_is_whole_after_it_is_stored_again(store: Store, other: bytes):
+    ref = await store.images.put(b"picture")
+    store.overwrite(ref, other)
 
-    await images.put(b"picture")
+    await store.images.put(b"picture")
 
-    assert await images.get(ref) == b"picture"
+    assert await store.images.get(ref) == b"picture"
 
 
 def test_a_folder_holds_the_images_and_its_mark_and_nothing_else(tmp_path: Path):
@@ -200,6 +203,90 @@ def test_what_a_full_disk_broke_off_takes_no_room_and_the_store_is_named(tmp_pat
     assert said.startswith(f"images is unavailable: {tmp_path}: ")
     assert "has room, or correct LIKENESS_IMAGES" in said
     assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == [MARKER]
+
+
+def test_an_image_and_the_folders_on_its_way_are_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    synced: list[int] = []
+    monkeypatch.setattr(os, "fsync", lambda file: synced.append(os.fstat(file).st_ino))
+    root = tmp_path / "new" / "images"
+    images = ImageStore(str(root))
+    asyncio.run(images.open(create=True))
+    assert [folder.stat().st_ino for folder in (tmp_path, root.parent)] == synced[:2]
+    synced.clear()
+
+    place = Path(images.locate(asyncio.run(images.put(b"picture"))))
+
+    assert synced == [path.stat().st_ino for path in (root, place, place.parent)]
+
+
+class Grudging(MemoryFileSystem):
+    """Hands some files out to nobody, as S3 does where a policy forbids a key."""
+
+    protocol = "grudging"
+    denied: ClassVar[set[str]] = set()
+
+    def info(self, path: str, **options: Any):
+        if any(path.endswith(name) for name in self.denied):
+            raise PermissionError(errno.EACCES, "Forbidden", path)
+        return super().info(path, **options)
+
+    def cat_file(self, path: str, **options: Any):
+        self.info(path)
+        return super().cat_file(path, **options)
+
+
+@pytest.fixture
+def grudging(tmp_path: Path) -> Iterator[ImageStore]:
+    fsspec.register_implementation("grudging", Grudging, clobber=True)
+    yield ImageStore(f"grudging://{tmp_path.name}")
+    Grudging.denied.clear()
+
+
+async def test_an_image_that_alone_is_forbidden_is_missing_and_holds_nobody_up(grudging: ImageStore):
+    await grudging.open(create=True)
+    ref = await grudging.put(b"picture")
+    Grudging.denied.add(ref.sha256)
+
+    with pytest.raises(ImageMissing, match=f"and not its image {ref.sha256}.*Forbidden.*the right to read it"):
+        await grudging.get(ref)
+
+
+async def test_a_store_that_forbids_everything_is_an_outage(grudging: ImageStore):
+    await grudging.open(create=True)
+    ref = await grudging.put(b"picture")
+    Grudging.denied |= {ref.sha256, MARKER}
+
+    with pytest.raises(DependencyUnavailable, match="Forbidden"):
+        await grudging.get(ref)
+
+
+def look(folder: str, ref: ImageRef) -> str:
+    """Look for an image as somebody who may not do everything; return what comes of it."""
+    if os.geteuid() == 0:
+        os.setuid(65534)
+    try:
+        asyncio.run(ImageStore(folder).get(ref))
+    except (ImageMissing, DependencyUnavailable) as error:
+        return type(error).__name__
+    return "read"
+
+
+@pytest.mark.parametrize(
+    ("forbidden", "outcome"), [(None, "read"), ("image", "ImageMissing"), ("root", "DependencyUnavailable")]
+)
+def test_a_file_that_may_not_be_read_is_told_from_a_folder_that_may_not(forbidden: str | None, outcome: str):
+    with TemporaryDirectory() as folder:  # pytest's own is closed to all others
+        Path(folder).chmod(0o755)
+        images = ImageStore(folder)
+        asyncio.run(images.open(create=True))
+        ref = asyncio.run(images.put(b"picture"))
+        if forbidden:
+            Path(folder if forbidden == "root" else images.locate(ref)).chmod(0)
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as child:
+            said = child.submit(look, folder, ref).result(timeout=60)
+        Path(folder).chmod(0o755)
+
+    assert said == outcome
 
 
 def test_a_url_that_nothing_opens_is_refused():
@@ -279,3 +366,24 @@ def test_an_image_that_is_stored_takes_the_place_of_what_is_no_plain_file(folder
     assert asyncio.run(folder.images.get(ref)) == b"picture"
     assert folder.place.is_file()
     assert not folder.place.is_symlink()
+
+
+@pytest.mark.parametrize("fault", [errno.EIO, errno.EACCES])
+def test_an_image_on_a_bad_spot_of_the_disk_is_put_anew(folder: Folder, fault: int, monkeypatch: pytest.MonkeyPatch):
+    ref = asyncio.run(folder.images.put(b"picture"))
+    spots = {Path(folder.images.locate(ref)).stat().st_ino}
+    fstat = os.fstat
+
+    def bad(file: int) -> os.stat_result:
+        found = fstat(file)
+        if found.st_ino in spots:
+            raise OSError(fault, os.strerror(fault))
+        return found
+
+    monkeypatch.setattr(os, "fstat", bad)
+    with pytest.raises(ImageAltered if fault == errno.EIO else ImageMissing, match=os.strerror(fault)):
+        asyncio.run(folder.images.get(ref))
+
+    asyncio.run(folder.images.put(b"picture"))
+
+    assert asyncio.run(folder.images.get(ref)) == b"picture"

@@ -102,6 +102,7 @@ async def test_whole_batches_in_any_order_are_decided_once_without_a_deadlock(da
             await ledger.attempt(names)
             await ledger.take_back_attempt(names)
             await ledger.pin_versions(dict.fromkeys(names, "1"))
+            await ledger.repin_versions(names, retired="1", served="2")
             await ledger.pin_images({name: ImageRef(sha256="a" * 64, size=writer + 1) for name in names})
             await ledger.decide([outcome(name, mine) for name in names])
             await delivered(ledger, names)

@@ -5,8 +5,10 @@ from datetime import UTC, datetime
 from streams.adapters.ledger import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
+from streams.events import ImageRef
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
+IMAGE, OTHER_IMAGE = (ImageRef(sha256=digit * 64, size=7) for digit in "ab")
 
 
 def row(sample_id: str, **fields: object) -> Registration:
@@ -48,3 +50,31 @@ async def test_a_version_is_pinned_for_the_named_rows_alone(ledger: SqlLedger):
     assert await ledger.pin_versions({"s-0": "1", "unheard-of": "1"}) == {"s-0": "1"}
     assert await ledger.pin_versions({}) == {}
     assert (await ledger.registered(["s-1"]))["s-1"].registration.model_version is None
+
+
+async def test_a_retired_version_is_replaced_where_nothing_was_made_with_it(ledger: SqlLedger):
+    await ledger.register([[row(f"s-{number}", model_version="1")] for number in range(3)])
+    await ledger.register([[row("s-3", model_version="3")], [row("s-4")], [row("s-5", model_version="1")]])
+    await ledger.pin_images({"s-1": IMAGE})
+    await ledger.decide([Outcome("s-2", State.DEAD, Record("dead.letters", b"k", b"v", (), AT))])
+
+    held = await ledger.repin_versions([f"s-{number}" for number in range(5)], retired="1", served="2")
+
+    assert {key: (each.registration.model_version, each.registration.image) for key, each in held.items()} == {
+        "s-0": ("2", None),
+        "s-1": ("1", IMAGE),
+        "s-2": ("1", None),
+        "s-3": ("3", None),
+        "s-4": (None, None),
+    }
+    assert (await ledger.registered(["s-5"]))["s-5"].registration.model_version == "1"
+    assert await ledger.repin_versions([], retired="1", served="2") == {}
+
+
+async def test_an_image_is_not_pinned_where_another_version_was_pinned_meanwhile(ledger: SqlLedger):
+    await ledger.register([[row("s-0", model_version="2")], [row("s-1", model_version="1")]])
+
+    assert await ledger.pin_images({"s-0": IMAGE, "s-1": IMAGE}, version="1") == {"s-1": IMAGE}
+    assert (await ledger.registered(["s-0"]))["s-0"].registration.image is None
+    assert await ledger.pin_images({"s-0": OTHER_IMAGE}, version="2") == {"s-0": OTHER_IMAGE}
+    assert await ledger.pin_images({"s-0": IMAGE}, version="1") == {}

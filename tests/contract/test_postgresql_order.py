@@ -34,6 +34,7 @@ TAKES: dict[str, Take] = {
     "attempt": lambda ledger, ids: ledger.attempt(ids),
     "take back": lambda ledger, ids: ledger.take_back_attempt(ids),
     "pin versions": lambda ledger, ids: ledger.pin_versions(dict.fromkeys(ids, "1")),
+    "repin versions": lambda ledger, ids: ledger.repin_versions(ids, retired="", served="2"),
     "pin images": lambda ledger, ids: ledger.pin_images(dict.fromkeys(ids, ImageRef(sha256="a" * 64, size=1))),
     "decide": lambda ledger, ids: ledger.decide(outcomes(ids)),
     "published": lambda ledger, ids: delivered(ledger, ids),

@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from generators import serve
-from streams.adapters import triton
+from streams.adapters import triton_tensors
 from streams.shipped import shipped
 
 MODELS = sorted(folder for folder in shipped("triton_models").iterdir() if folder.is_dir())
@@ -54,6 +54,6 @@ def test_a_model_tells_people_of_every_tensor(model: Path):
 
 
 def test_the_client_and_the_server_hold_the_same_contract():
-    for ours, theirs in ((serve.INPUTS, triton.INPUTS), (serve.OUTPUTS, triton.OUTPUTS)):
+    for ours, theirs in ((serve.INPUTS, triton_tensors.INPUTS), (serve.OUTPUTS, triton_tensors.OUTPUTS)):
         assert {tensor.name: (tensor.dtype, (-1, *tensor.dims)) for tensor in ours} == dict(theirs)
-    assert serve.LENGTH == triton.LENGTH
+    assert serve.LENGTH == triton_tensors.LENGTH

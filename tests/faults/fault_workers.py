@@ -74,11 +74,13 @@ class BlockedLoop(Fault):
 
 async def _met(road: Road, order: Order) -> None:
     road.desk.give(order)
+    road.traffic.urgent = True
     try:
         await until(partial(road.desk.done, order), "a worker passes a point", _POINT_SECONDS)
     except TimeoutError as error:
         raise Unmet(f"no {order.role} passed {order.point} within {_POINT_SECONDS:g} s") from error
     finally:
+        road.traffic.urgent = False
         if not road.desk.done(order):
             road.desk.withdraw(order)
 

@@ -36,8 +36,8 @@ class Mutant:
 
 _AGENTS, _APP, _JUDGE = "streams.runtime.agents", "streams.runtime.app", "streams.steps.judge"
 
-_DECIDE = "decided = await services.ledger.decide(ended) if ended else []"
-_OWN_RESULT = Change(_JUDGE, _DECIDE, "await services.ledger.decide(ended) if ended else []; decided = ended")
+_DECIDE = "await services.ledger.decide(ended) if ended else []"
+_OWN_RESULT = Change(_JUDGE, f"return {_DECIDE}", f"{_DECIDE}; return ended")
 _JUDGED_ONCE = " and held[c.subject.sample_id].state is State.IN_FLIGHT"
 _REMEMBER = "    if embeddings:\n        await services.gallery.remember(embeddings)\n"
 
@@ -91,7 +91,10 @@ MUTANTS = {
         Mutant(
             "embedding-after-decision",
             "the embedding is stored before the ledger decides: what is decided is never examined again",
-            (Change(_JUDGE, _REMEMBER, ""), Change(_JUDGE, f"    {_DECIDE}\n", f"    {_DECIDE}\n{_REMEMBER}")),
+            (
+                Change(_JUDGE, _REMEMBER, ""),
+                Change(_JUDGE, f"    return {_DECIDE}\n", f"    decided = {_DECIDE}\n{_REMEMBER}    return decided\n"),
+            ),
         ),
         Mutant(
             "outage-is-a-verdict",

@@ -22,6 +22,8 @@ _WAVE_SECONDS = 60.0
 #: Of every hundred requests, so many are for somebody who may not be shown.
 _FORBIDDEN_PERCENT = 10
 _REQUESTS, _TRAINED = 12, 8
+#: So many times as much may be on its way when something must come in.
+_URGENTLY = 3
 #: How many samples a request asks for; each request draws one.
 _COUNTS = (1, 1, 1, 1, 2, 2, 4, 8)
 
@@ -44,6 +46,8 @@ class Traffic:
     waiting: int
     """So many samples should be on their way at all times."""
     poison_percent: float = 4.0
+    urgent: bool = False
+    """Whether more must come in though enough is on its way: the first hop has done its part of that."""
     requests: list[GenerationRequested] = field(default_factory=list)
     _steps: int = 0
     _flows: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -57,7 +61,7 @@ class Traffic:
     async def flow(self) -> None:
         """Ask on and on, until cancelled."""
         while True:
-            if self.rows - self.ended() < self.waiting:
+            if self.rows - self.ended() < self.waiting * (_URGENTLY if self.urgent else 1):
                 async with self._flows:
                     await self.wave()
             await asyncio.sleep(0.1)

@@ -4,10 +4,12 @@ import asyncio
 import shutil
 import signal
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import TypeVar
 
 import grpc
 import numpy as np
@@ -17,9 +19,10 @@ import pytest
 from generators import digiface_dcgan, weights
 from generators.digiface_dcgan import anchor
 from streams.adapters.triton import TritonGenerator
+from streams.core.faces import Pixels
 from streams.embedded import triton as embedded
 from streams.embedded.loopback import free_ports
-from streams.errors import DependencyUnavailable, GeneratorRejected, WeightsUnusable
+from streams.errors import DependencyUnavailable, GeneratorRejected, VersionRetired, WeightsUnusable
 from streams.ports import Prompt
 from streams.processes.child import Child
 from streams.settings import Settings
@@ -37,17 +40,50 @@ instance_group [ { kind: KIND_CPU } ]
 ECHO_MODEL = "class TritonPythonModel:\n    def execute(self, requests):\n        raise NotImplementedError\n"
 #: A model that is in the repository and does not load.
 BROKEN_MODEL = "raise ValueError('broken on purpose')\n"
+#: Has a server see what changes in its model repository.
+POLLING = ("--model-control-mode=poll", "--repository-poll-secs=1")
+#: A generator by its tensors, of tiny pictures.
+FRAIL_CONFIG = """
+name: "frail" backend: "python" max_batch_size: 4
+input [
+  { name: "seed" data_type: TYPE_INT64 dims: [ 1 ] },
+  { name: "conditioning" data_type: TYPE_FP32 dims: [ -1 ] },
+  { name: "strength" data_type: TYPE_FP32 dims: [ 1 ] }
+]
+output [ { name: "image" data_type: TYPE_UINT8 dims: [ -1, -1, 3 ] } ]
+instance_group [ { kind: KIND_CPU } ]
+parameters [ { key: "conditioning_length" value: { string_value: "4" } } ]
+"""
+#: One seed breaks it off, another one makes it leave an image out; under the name of "ill" it breaks off always.
+FRAIL_MODEL = """
+import json
+import numpy as np
+import triton_python_backend_utils as triton
+
+class TritonPythonModel:
+    def initialize(self, args):
+        self.ill = json.loads(args["model_config"])["name"] == "ill"
+
+    def execute(self, requests):
+        return [self.respond(triton.get_input_tensor_by_name(one, "seed").as_numpy()) for one in requests]
+
+    def respond(self, seeds):
+        if self.ill or 666 in seeds:
+            raise RuntimeError("frail on purpose")
+        images = np.zeros((len(seeds) - (13 in seeds), 2, 2, 3), np.uint8) + seeds[0, 0].astype(np.uint8)
+        return triton.InferenceResponse([triton.Tensor("image", images)])
+"""
 
 
 class Server:
     """The embedded server, which starts although a model does not load or there is none."""
 
-    def __init__(self, folder: Path, models: Path) -> None:
+    def __init__(self, folder: Path, models: Path, options: Sequence[str]) -> None:
         plan = embedded.plan(folder, Settings().cache_dir, shipped("triton_models"))
         embedded.prepare(plan)
         plan = replace(plan, models=models)
-        self.address = plan.address
-        command = [*embedded.command(plan), "--exit-on-error=false"]
+        self.address, self.models = plan.address, models
+        command = [*embedded.command(plan), "--exit-on-error=false", *options]
         self.child = Child.start("Triton", command, embedded.environment(plan), folder / "triton.log")
 
     def wait(self) -> None:
@@ -68,11 +104,13 @@ class Server:
         return psutil.Process(self.child.command_pid)
 
     def signal(self, number: int) -> None:
-        for process in (self.process, *self.process.children(recursive=True)):
+        # The server last: while it lives it keeps what is left of its children.
+        for process in (*self.process.children(recursive=True), self.process):
             process.send_signal(number)
 
 
 Start = Callable[..., Server]
+T = TypeVar("T")
 
 
 @pytest.fixture(scope="module")
@@ -86,18 +124,23 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
         absent(f"no weights of the GAN: {error}")
     folder = tmp_path_factory.mktemp("triton")
     shutil.copytree(shipped("triton_models") / "face_gan", folder / "face_gan")
-    for name, code in (("echo", ECHO_MODEL), ("broken", BROKEN_MODEL)):
+    for name, config, code in (
+        ("echo", ECHO_CONFIG, ECHO_MODEL),
+        ("broken", ECHO_CONFIG.replace("echo", "broken"), BROKEN_MODEL),
+        ("frail", FRAIL_CONFIG, FRAIL_MODEL),
+        ("ill", FRAIL_CONFIG.replace("frail", "ill"), FRAIL_MODEL),
+    ):
         (folder / name / "1").mkdir(parents=True)
-        (folder / name / "config.pbtxt").write_text(ECHO_CONFIG.replace("echo", name))
+        (folder / name / "config.pbtxt").write_text(config)
         (folder / name / "1/model.py").write_text(code)
     servers: list[Server] = []
 
-    def started(*names: str) -> Server:
+    def started(*names: str, options: Sequence[str] = ()) -> Server:
         data = folder / str(len(servers))
         (data / "models").mkdir(parents=True)
         for name in names:
             shutil.copytree(folder / name, data / "models" / name)
-        servers.append(Server(data, data / "models"))
+        servers.append(Server(data, data / "models", options))
         servers[-1].wait()
         return servers[-1]
 
@@ -108,15 +151,35 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
 
 @pytest.fixture(scope="module")
 def server(start: Start) -> Server:
-    return start("face_gan", "echo")
+    return start("face_gan", "echo", "frail", "ill")
 
 
 @pytest.fixture
 async def generator(server: Server) -> AsyncIterator[TritonGenerator]:
-    opened = TritonGenerator(server.address, timeout_seconds=20)
-    await opened.open()
-    yield opened
-    await opened.close()
+    async with opened(server.address) as one:
+        yield one
+
+
+@asynccontextmanager
+async def opened(address: str, **options: float) -> AsyncIterator[TritonGenerator]:
+    generator = TritonGenerator(address, **{"timeout_seconds": 20, "standstill_seconds": 1} | options)
+    await generator.open()
+    try:
+        yield generator
+    finally:
+        await generator.close()
+
+
+async def all_of(generator: TritonGenerator, model: str, prompts: list[Prompt]) -> list[Pixels]:
+    """Have all made, as many at once as the model takes."""
+    made: list[Pixels] = []
+    while rest := prompts[len(made) :]:
+        made += await generator.generate(model, "1", rest)
+    return made
+
+
+def frail(seed: int) -> Prompt:
+    return Prompt(seed, (1.0, 2.0, 3.0, 4.0), 0.5)
 
 
 def prompt(seed: int, strength: float = 0.3) -> Prompt:
@@ -133,10 +196,10 @@ async def test_the_length_of_a_conditioning_is_that_of_an_anchor(generator: Trit
 
 async def test_images_come_in_the_order_of_the_prompts_beyond_one_batch(generator: TritonGenerator):
     prompts = [prompt(seed) for seed in range(40)]
-    images = await generator.generate("face_gan", "1", prompts)
+    images = await all_of(generator, "face_gan", prompts)
     assert len(images) == 40
     assert {(image.shape, str(image.dtype)) for image in images} == {((64, 64, 3), "uint8")}
-    backwards = await generator.generate("face_gan", "1", prompts[::-1])
+    backwards = await all_of(generator, "face_gan", prompts[::-1])
     for image, again in zip(images, backwards[::-1], strict=True):
         assert np.abs(image.astype(int) - again).max() <= 1
 
@@ -185,14 +248,82 @@ async def test_the_server_shows_the_face_that_the_network_makes(generator: Trito
 
 
 async def test_an_unknown_model_is_rejected_with_the_names_of_those_that_are_served(generator: TritonGenerator):
-    with pytest.raises(GeneratorRejected, match=r"echo, face_gan.*'nobody'"):
+    with pytest.raises(GeneratorRejected, match=r"echo, face_gan, frail, ill.*'nobody'"):
         await generator.version("nobody")
+
+
+async def test_a_model_makes_no_more_at_once_than_it_takes(generator: TritonGenerator):
+    made = await generator.generate("frail", "1", [frail(seed) for seed in range(10)])
+
+    assert len(made) == 4
+
+
+async def test_what_breaks_a_model_off_is_rejected_as_long_as_the_model_answers_others(generator: TritonGenerator):
+    with pytest.raises(GeneratorRejected, match="'frail' version 1 fails with what is asked"):
+        await generator.generate("frail", "1", [frail(1), frail(666), frail(2)])
+
+    assert len(await generator.generate("frail", "1", [frail(1), frail(2)])) == 2
+
+
+async def test_a_model_that_answers_nobody_is_waited_for(generator: TritonGenerator):
+    with pytest.raises(DependencyUnavailable, match=r"INTERNAL.*frail on purpose"):
+        await generator.generate("ill", "1", [frail(1)])
+
+
+async def test_a_model_that_gives_something_else_than_the_images_is_rejected(generator: TritonGenerator):
+    with pytest.raises(GeneratorRejected, match=r"expected 2 images .*got uint8 \(1, 2, 2, 3\)"):
+        await generator.generate("frail", "1", [frail(13), frail(14)])
+
+
+async def test_a_model_that_does_not_load_is_rejected_where_others_are_served(start: Start):
+    """And so is one that is not there at all, although the server does not call itself ready."""
+    server = await asyncio.to_thread(start, "frail", "broken")
+    async with opened(server.address) as generator:
+        with pytest.raises(GeneratorRejected, match=r"'broken' is there and not ready: .*broken on purpose"):
+            await generator.version("broken")
+        with pytest.raises(GeneratorRejected, match=r"there are: frail\), got 'nobody'"):
+            await generator.version("nobody")
+        assert len(await generator.generate("frail", await generator.version("frail"), [frail(1)])) == 1
+    await asyncio.to_thread(server.child.stop, 5)
+
+
+async def test_a_roll_over_retires_a_version_and_a_model_that_is_put_back_is_served_again(start: Start):
+    server = await asyncio.to_thread(start, "frail", "ill", options=POLLING)
+    models, away = server.models, server.models.parent / "away"
+    async with asyncio.timeout(90), opened(server.address, standstill_seconds=60) as generator:
+        assert len(await generator.generate("frail", "1", [frail(1)])) == 1
+        (models / "frail/1").rename(models / "frail/2")
+        await until(lambda: generator.generate("frail", "1", [frail(1)]), VersionRetired)
+        assert len(await generator.generate("frail", "2", [frail(1)])) == 1
+
+        (models / "frail").rename(away)
+        async with opened(server.address, standstill_seconds=0) as impatient:
+            await until(lambda: impatient.version("frail"), GeneratorRejected)
+        asked = asyncio.create_task(generator.version("frail"))
+        away.rename(models / "frail")
+        await asyncio.gather(asked, return_exceptions=True)  # which may have met it while it was loaded
+        assert not isinstance(asked.exception(), GeneratorRejected)
+        assert await patiently(lambda: generator.version("frail")) == "2"
+    await asyncio.to_thread(server.child.stop, 5)
+
+
+async def until(call: Callable[[], Awaitable[object]], expected: type[Exception]) -> None:
+    """Call again and again until it raises what is expected; what is unavailable meanwhile is no answer."""
+    with pytest.raises(expected):
+        await patiently(call, once_more=lambda answer: True)
+
+
+async def patiently(call: Callable[[], Awaitable[T]], once_more: Callable[[T], bool] = lambda answer: False) -> T:
+    while True:
+        with suppress(DependencyUnavailable):
+            if not once_more(answer := await call()):
+                return answer
 
 
 @pytest.mark.parametrize(
     ("served", "asked", "why"),
     [
-        ("broken", "broken", "no available versions"),
+        ("broken", "broken", "not ready, for want of broken"),
         ("broken", "face_gan", "not ready, for want of broken"),
         (None, "face_gan", "no models at all"),
     ],
@@ -201,19 +332,19 @@ async def test_a_server_that_is_not_as_it_should_be_is_waited_for(
     start: Start, served: str | None, asked: str, why: str
 ):
     server = await asyncio.to_thread(start, *filter(None, [served]))
-    generator = TritonGenerator(server.address, timeout_seconds=20)
-    await generator.open()
-    try:
+    async with opened(server.address) as generator:
         with pytest.raises(DependencyUnavailable, match=why):
             await generator.version(asked)
-    finally:
-        await generator.close()
-        await asyncio.to_thread(server.child.stop, 5)
+    await asyncio.to_thread(server.child.stop, 5)
 
 
-async def test_a_version_that_is_not_served_now_is_waited_for(generator: TritonGenerator):
-    with pytest.raises(DependencyUnavailable):
-        await generator.generate("face_gan", "7", [prompt(1)])
+async def test_a_version_that_is_not_served_is_told_from_a_model_that_is_not(generator: TritonGenerator):
+    with pytest.raises(VersionRetired, match="expected version 7 of model 'frail', the server has 1") as told:
+        await generator.generate("frail", "7", [frail(1)])
+    assert told.value.served == "1"
+
+    with pytest.raises(GeneratorRejected, match="got 'nobody'"):
+        await generator.generate("nobody", "1", [frail(1)])
 
 
 async def test_a_model_with_other_tensors_is_rejected_and_the_difference_is_told(generator: TritonGenerator):
