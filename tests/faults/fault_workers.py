@@ -74,13 +74,13 @@ class BlockedLoop(Fault):
 
 async def _met(road: Road, order: Order) -> None:
     road.desk.give(order)
-    road.traffic.urgent = True
+    road.traffic.urgent += 1
     try:
         await until(partial(road.desk.done, order), "a worker passes a point", _POINT_SECONDS)
     except TimeoutError as error:
         raise Unmet(f"no {order.role} passed {order.point} within {_POINT_SECONDS:g} s") from error
     finally:
-        road.traffic.urgent = False
+        road.traffic.urgent -= 1
         if not road.desk.done(order):
             road.desk.withdraw(order)
 

@@ -46,8 +46,8 @@ class Traffic:
     waiting: int
     """So many samples should be on their way at all times."""
     poison_percent: float = 4.0
-    urgent: bool = False
-    """Whether more must come in though enough is on its way: the first hop has done its part of that."""
+    urgent: int = 0
+    """How many wait for more to come in though enough is on its way: the first hop has done its part of that."""
     requests: list[GenerationRequested] = field(default_factory=list)
     _steps: int = 0
     _flows: asyncio.Lock = field(default_factory=asyncio.Lock)

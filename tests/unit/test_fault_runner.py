@@ -12,6 +12,7 @@ import pytest
 
 from streams.embedded.loopback import HOST, free_ports
 from tests.faults import report
+from tests.faults.crew import until
 from tests.faults.fault import Happened
 from tests.faults.fault_workers import crashes
 from tests.faults.manifest import Asked, Manifest, Poisoned, Trained
@@ -22,6 +23,7 @@ from tests.faults.policies import PolicyFile
 from tests.faults.proxy import Proxy
 from tests.faults.results import ANOMALIES, Results, classes
 from tests.faults.schedule import drawn
+from tests.faults.traffic import Traffic
 
 
 @asynccontextmanager
@@ -163,6 +165,29 @@ def test_a_manifest_is_read_as_it_was_written_and_counts_what_was_acknowledged(t
     manifest.write(tmp_path / "manifest.json")
     assert Manifest.read(tmp_path / "manifest.json") == manifest
     assert manifest.samples == 4
+
+
+class Waves(Traffic):
+    """Asks nobody: every wave counts as taken by a broker that gives no answers."""
+
+    async def wave(self) -> None:
+        self.manifest.asked.append(Asked("s", f"r-{len(self.manifest.asked)}", "anna", "m", 1, acknowledged=True))
+
+
+async def test_more_comes_in_than_is_kept_on_its_way_only_while_somebody_waits_for_it():
+    manifest = Manifest("k:1", "sqlite://", "/i", "http://m:1", "g")
+    traffic = Waves("k:1", manifest, "s", ["anna"], "bert", [], iter(()), lambda: 0, random.Random(1), waiting=2)
+    flow = asyncio.create_task(traffic.flow())
+    try:
+        async with asyncio.timeout(10):
+            await until(lambda: manifest.samples == 2, "as much is on its way as is kept there")
+            traffic.urgent += 2
+            traffic.urgent -= 1  # another one still waits
+            await until(lambda: manifest.samples == 6, "three times as much is on its way")
+    finally:
+        flow.cancel()
+        await asyncio.gather(flow, return_exceptions=True)
+    assert manifest.samples == 6
 
 
 def outcome(**checked: object) -> Outcome:
