@@ -24,7 +24,7 @@ class Wiped(Fault):
 
     async def inject(self, road: Road, draw: random.Random) -> None:
         async with road.traffic.stopped():
-            registered = road.traffic.rows
+            registered = road.traffic.rows + road.traffic.more_rows
             await until(lambda: road.books.now.rows >= registered, "all that was asked for is registered")
             if road.books.now.ended == road.books.now.rows:
                 raise Unmet("everything had ended before the disk was gone")
