@@ -4,6 +4,7 @@ import asyncio
 import multiprocessing
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -186,6 +187,12 @@ async def test_of_many_that_open_a_database_at_once_all_find_it_whole(unopened: 
 
     assert all(each == {*metadata.tables, VERSION_TABLE} for each in found)
     assert await unopened.transact(reached) == HEAD
+
+
+async def test_many_databases_that_one_process_opens_at_once_are_each_whole(tmp_path: Path):
+    found = await asyncio.gather(*(opened_once(f"sqlite:///{tmp_path / str(number)}.db") for number in range(16)))
+
+    assert all(each == {*metadata.tables, VERSION_TABLE} for each in found)
 
 
 def test_of_many_processes_that_open_a_new_database_at_once_all_find_it_whole(database_url: str):

@@ -3,11 +3,12 @@
 import asyncio
 import bisect
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import create_engine, text
+from sqlalchemy import Row, TextClause, create_engine, text
 from sqlalchemy.engine import Engine
 from sqlalchemy.exc import DBAPIError
 
@@ -18,6 +19,8 @@ _LOOK_SECONDS = 0.2
 _COUNTS = text(
     "SELECT (SELECT count(registered_at) FROM sample), (SELECT count(*) FROM sample WHERE published_at IS NULL)"
 )
+_IDS = text("SELECT sample_id FROM sample")
+_CLUSTER = text("SELECT cluster FROM delivery")
 
 
 @dataclass(frozen=True)
@@ -37,19 +40,20 @@ class Books:
 
     url: str
     looks: list[Look] = field(default_factory=lambda: [Look(time.monotonic(), 0, 0)])
+    _engine: Engine = field(init=False)
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator["Books"]:
         """Look, until left."""
-        engine = create_engine(self.url)
-        looking = asyncio.create_task(self._look_on(engine))
+        self._engine = create_engine(self.url)
+        looking = asyncio.create_task(self._look_on())
         try:
             yield self
         finally:
             looking.cancel()
             with suppress(asyncio.CancelledError):
                 await looking
-            engine.dispose()
+            self._engine.dispose()
 
     @property
     def now(self) -> Look:
@@ -62,15 +66,29 @@ class Books:
         before = self.looks[max(0, start - 1)].ended
         return next((look.at for look in self.looks[start:] if look.ended > before), None)
 
-    async def _look_on(self, engine: Engine) -> None:
+    async def look(self) -> Look:
+        """Look now. Raises DBAPIError where the ledger cannot be read, as the others that ask do."""
+        ((rows, waiting),) = await self._ask(_COUNTS)
+        self.looks.append(Look(time.monotonic(), rows, rows - waiting))
+        return self.now
+
+    async def know(self, sample_ids: Collection[str]) -> bool:
+        """Whether every one of these samples has a row."""
+        return {row.sample_id for row in await self._ask(_IDS)}.issuperset(sample_ids)
+
+    async def deliver_to(self) -> str | None:
+        """Return the id of the cluster to which what is noted as delivered has gone; None where nobody has said yet."""
+        return next((row.cluster for row in await self._ask(_CLUSTER)), None)
+
+    async def _look_on(self) -> None:
         while True:
             with suppress(DBAPIError):
-                rows, waiting = await asyncio.to_thread(_counted, engine)
-                self.looks.append(Look(time.monotonic(), rows, rows - waiting))
+                await self.look()
             await asyncio.sleep(_LOOK_SECONDS)
 
+    async def _ask(self, question: TextClause) -> Sequence[Row[Any]]:
+        def ask() -> Sequence[Row[Any]]:
+            with self._engine.connect() as connection:
+                return connection.execute(question).all()
 
-def _counted(engine: Engine) -> tuple[int, int]:
-    with engine.connect() as connection:
-        rows, waiting = connection.execute(_COUNTS).one()
-        return int(rows), int(waiting)
+        return await asyncio.to_thread(ask)

@@ -85,7 +85,7 @@ async def run(road: Road, plan: Plan, draw: random.Random, tell: Tell) -> Outcom
             tell(f"{plan.name}: all faults are done")
         await road.heal()
         settled = await _settle(road, tell)
-        road.traffic.more_rows = road.books.now.rows - road.traffic.rows
+        road.traffic.poison_percent = 0  # the last faults may count on it that all of it has ended
         for fault in plan.last:
             async with _flowing(road):
                 await until(lambda: road.left > road.site.waiting // 2, "something is on its way")

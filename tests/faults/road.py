@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError
 
 from streams.adapters.faces import FaceExaminer
 from streams.cli.wiring import examining_services, fetch_weights, open_services
@@ -22,6 +23,7 @@ from streams.runtime.roles import ROLES
 from streams.settings import Settings
 from streams.tools.synthetic import enrol_synthetic
 from tests.faults.books import Books
+from tests.faults.checker_expected import Demands
 from tests.faults.crew import REPOSITORY, Crew
 from tests.faults.manifest import Manifest
 from tests.faults.orders import Desk
@@ -136,27 +138,40 @@ class Road:
         return max(0, self.traffic.rows - self.books.now.ended)
 
     async def drained(self, seconds: float) -> bool:
-        """Wait until every row has its end and no message waits; return whether it came to that."""
+        """Wait until no message waits, and whatever was asked has its end on this very cluster; return if it has."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + seconds
         while loop.time() < deadline:
             for hand in self.crew.hands:
                 hand.hurry()
-            now = self.books.now
-            with suppress(DependencyUnavailable):
-                if now.rows >= self.traffic.rows and now.ended == now.rows and not await self.waits():
-                    return True
+            with suppress(DependencyUnavailable, DBAPIError):
+                # In this order: what is not waited for any more has its row, and the row its end.
+                if await self._all_is_read() and await self.all_is_registered():
+                    now = await self.books.look()
+                    if now.ended == now.rows:
+                        return True
             await asyncio.sleep(0.5)
         return False
 
-    async def waits(self) -> bool:
-        """Whether a message waits for a worker. Raises DependencyUnavailable where Kafka does not say."""
+    async def all_is_registered(self) -> bool:
+        """Whether the ledger knows every sample that was asked for, poison not counted. Raises DBAPIError."""
+        asked = [sample_id for sample_id, one in Demands(self.manifest) if one.needed and not one.poison]
+        return await self.books.know(asked)
+
+    async def _all_is_read(self) -> bool:
+        """Whether no message waits for a worker on the cluster to which the ledger delivers.
+
+        After the loss of a disk that is another one than before, until the reconciler has found it and taken back what
+        the ledger had noted as delivered. Raises DependencyUnavailable and DBAPIError.
+        """
         async with Backlog(self.manifest.kafka, timeout_seconds=20) as backlog:
+            if await backlog.cluster() != await self.books.deliver_to():
+                return False
             for role in ROLES.values():
                 names = [topic.name for topic in role.sources]
                 if await backlog.oldest_waiting(role.group(self.settings.group), names) is not None:
-                    return True
-        return False
+                    return False
+        return True
 
 
 @asynccontextmanager

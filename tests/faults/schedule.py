@@ -12,6 +12,7 @@ from itertools import islice
 
 import psutil
 from aiokafka.errors import KafkaError
+from sqlalchemy.exc import DBAPIError
 
 from streams.errors import LikenessError
 from tests.faults.crew import until
@@ -20,7 +21,7 @@ from tests.faults.manifest import Fault as Noted
 from tests.faults.road import Road
 
 #: What may go wrong when something is broken on purpose. The run goes on, and the result says so.
-FAILURES = (Unmet, LikenessError, KafkaError, TimeoutError, OSError, psutil.Error, sqlite3.Error)
+FAILURES = (Unmet, LikenessError, KafkaError, TimeoutError, OSError, psutil.Error, sqlite3.Error, DBAPIError)
 
 #: So many faults ahead are looked through for one that breaks what nobody else is breaking.
 _AHEAD = 8

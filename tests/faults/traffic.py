@@ -48,15 +48,13 @@ class Traffic:
     poison_percent: float = 4.0
     urgent: int = 0
     """How many wait for more to come in though enough is on its way: the first hop has done its part of that."""
-    more_rows: int = 0
-    """Rows beyond ``rows`` when all had last settled: messages that contradict an earlier one have their own."""
     requests: list[GenerationRequested] = field(default_factory=list)
     _steps: int = 0
     _flows: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     @property
     def rows(self) -> int:
-        """How many rows the ledger must have when everything that was acknowledged has been read."""
+        """How many rows the ledger has at least when everything that was acknowledged has been read."""
         messages = sum(one.offset is not None and not one.sample_ids for one in self.manifest.poison)
         return self.manifest.samples + messages
 

@@ -1,6 +1,7 @@
 """The steps, taken by Alembic: without its ini file and its environment, because the connection is there already."""
 
 import logging
+import threading
 from pathlib import Path
 
 from alembic.operations import Operations
@@ -12,6 +13,9 @@ from streams.adapters.migrations import HEAD, VERSION_TABLE
 from streams.errors import Unready
 
 log = logging.getLogger(__name__)
+
+#: A step speaks to its connection through ``alembic.op``, of which there is one in a process.
+_one_at_a_time = threading.Lock()
 
 _REMEDY = "set LIKENESS_LEDGER to another database, or run the version of Likeness that made this one"
 
@@ -36,7 +40,7 @@ def take(connection: Connection, reached: str | None) -> None:
     if reached is None:
         _forget_the_old_version(connection)
     context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE})
-    with Operations.context(context):
+    with _one_at_a_time, Operations.context(context):
         for step in reversed(list(steps.iterate_revisions(HEAD, reached))):
             log.info("the ledger's tables: %s", step.doc)
             step.module.upgrade()
