@@ -28,7 +28,7 @@ async def work(
     """Run one role until SIGTERM or SIGINT.
 
     Raises:
-        Exception: Whatever ended the agent; the process should end with it.
+        Exception: Whatever ended the agent before a signal came; the process should end with it.
     """
     quiet_libraries()
     metrics = metrics or Metrics()
@@ -53,12 +53,14 @@ async def work(
     ).start()
     log.info("%s works for group %s", role.name, role.group(settings.group))
     stopped = asyncio.create_task(app.wait_until_stopped())
-    await _first(stopped, stopping)
+    crashed = await _first(stopped, stopping)
     quieten_dying_threads()
     with suppress(TimeoutError):
         await asyncio.wait_for(app.stop(), STOP_SECONDS)
     if app.crash_reason is not None:
-        raise app.crash_reason
+        if crashed:
+            raise app.crash_reason
+        log.warning("cut off while it stopped, what is not committed comes again: %r", app.crash_reason)
 
 
 async def _first(task: asyncio.Task[None], stopping: asyncio.Event) -> bool:

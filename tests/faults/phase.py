@@ -93,6 +93,8 @@ async def run(road: Road, plan: Plan, draw: random.Random, tell: Tell) -> Outcom
             settled = await _settle(road, tell) and settled
             injector.happened[-1].recovered_seconds = time.monotonic() - injector.happened[-1].ended
     road.manifest.write(road.site.folder / "manifest.json")
+    for oddity in road.crew.oddities:
+        tell(f"ODD: {oddity}")
     checked = await _check(road, commits, tell)
     if not (settled and checked.get("sound")) and road.sqlite is not None:
         await asyncio.to_thread(_keep, road.disk.folder, road.site.folder / "evidence")

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -20,6 +21,9 @@ from tests.faults.results import ANOMALIES
 #: A run that has not ended by then never will.
 HANGS_SECONDS = 1500
 
+#: A line of the run's log that says no more than that a fault was done.
+_DONE = re.compile(r" s\) \[\d+/\d+\]$")
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -37,7 +41,7 @@ def result(folder: Path) -> dict[str, Any]:
         ended = subprocess.run(
             command, cwd=REPOSITORY, env=own, stdout=subprocess.PIPE, stderr=stderr, timeout=HANGS_SECONDS, check=False
         )
-    print(log.read_text())
+    print(*(line for line in log.read_text().splitlines() if not _DONE.search(line)), sep="\n")
     assert ended.stdout, "the run has said nothing"
     found: dict[str, Any] = json.loads(ended.stdout)
     if not found["phases"] and any(one.startswith(("Unready", "PartFailed")) for one in found["broken"]):
