@@ -72,13 +72,15 @@ class Calls:
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="milvus")
         self._own = threading.local()
         self._clients: set[MilvusClient] = set()
+        self._was_let_in = False
 
     async def run(self, operation: Callable[[MilvusClient], T]) -> T:
         """Return what ``operation`` returns; it runs on a thread and must give every call a timeout.
 
         Raises:
-            DependencyUnavailable: If the server cannot be reached, hangs, is not ready, or has not the gallery.
-            BadInput: If the server refuses the token.
+            DependencyUnavailable: If the server cannot be reached, hangs, is not ready, or has not the gallery; or if
+                it refuses the token that it took before, as a server does that has not read its users yet.
+            BadInput: If the server refuses the token from the first.
         """
         return await asyncio.get_running_loop().run_in_executor(self._executor, self._run, operation)
 
@@ -93,12 +95,14 @@ class Calls:
         with self._translated():
             client = self._client()
             try:
-                return operation(client)
+                found = operation(client)
             except MilvusException as error:
                 if error.code not in _NOT_LOADED_CODES:
                     raise
-            self._load(client)  # a server that was started again may have its collections on disk only
-            return operation(client)
+                self._load(client)  # a server that was started again may have its collections on disk only
+                found = operation(client)
+            self._was_let_in = True
+            return found
 
     def _client(self) -> MilvusClient:
         client = getattr(self._own, "client", None)
@@ -131,6 +135,8 @@ class Calls:
             meaning = meaning_of(error, address(self._uri))
             if meaning is None:
                 raise
+            if isinstance(meaning, BadInput) and self._was_let_in:
+                meaning = DependencyUnavailable("milvus", str(meaning))
             if isinstance(meaning, DependencyUnavailable):
                 self._forget_client()
             raise meaning from error

@@ -1,7 +1,8 @@
 """``python -m tests.faults.checker MANIFEST --commits FILE --json``: does the road keep its promise?
 
 A program of its own. It takes the manifest for what was asked, reads topics, ledger, image store and Milvus itself, and
-runs nothing that a worker runs: it knows the names of the topics, and derives every id anew. Exit status: 0 = nothing wrong, 1 = anomalies, 2 = it could not look.
+runs nothing that a worker runs: it knows the names of the topics, and derives every id anew. Exit status: 0 = nothing
+wrong, 1 = anomalies, 2 = it could not look.
 """
 
 import argparse
