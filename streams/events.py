@@ -216,12 +216,110 @@ class SampleJudged(Body):
     timings_ms: dict[str, float] = {}
 
 
+class MovedBy(BaseModel):
+    """A sample that moved a chart."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    sample_id: SampleId
+    identity: str
+    by: float
+    """How far, in standard deviations of one sample in control, towards the alert."""
+
+
+class DriftAlerted(Body):
+    """A chart has changed its mind about a stream. The same ``alert_id`` is the same alert, whatever became of it."""
+
+    alert_id: SampleId
+    revision: Annotated[int, Field(ge=1)]
+    """Counts up: the highest one holds."""
+    change: Literal["raised", "cleared", "revised"]
+    """``revised``: samples that came late have changed what the windows say."""
+    active: bool
+    """Whether the alert stands."""
+    statistic: Literal["fall", "rise", "shift"]
+    """Similarity fell, or rose, as one that collapses or copies does; or the mean embedding moved."""
+    kind: Literal["identity", "model", "run"]
+    """What the chart is of: one identity by one model version, a model, or a training run."""
+    model: str | None = None
+    model_version: str | None = None
+    identity: str | None = None
+    run_id: str | None = None
+    value: float
+    """Of the chart, when it rose above the limit."""
+    limit: float
+    since: AwareDatetime | None = None
+    """When the change began, as far as the chart can tell: the start of a window."""
+    raised: AwareDatetime | None = None
+    """The end of the window in which the value rose above the limit; so is ``cleared`` of the one where it was over."""
+    cleared: AwareDatetime | None = None
+    since_step: int | None = None
+    raised_step: int | None = None
+    cleared_step: int | None = None
+    """The same for a training run, whose windows are its steps."""
+    samples: int
+    """In the window that raised it."""
+    moved_by: tuple[MovedBy, ...]
+    """The samples that moved the chart most, the first the most."""
+    calibration: int
+    """Scores that say what is in control."""
+    provisional: bool
+    """They are so few that the run length is a guess."""
+    windows_between_false_alarms: float
+    """What the limit was chosen for: among all charts together, in control."""
+
+
+class TrainingAdvised(Body):
+    """What the samples of one step of a training run say, and what to do."""
+
+    run_id: str
+    step: int
+    revision: Annotated[int, Field(ge=1)]
+    """Counts up as more samples of the step are judged: the highest one holds."""
+    complete: bool
+    """A later step has been seen, so no more samples of this one are waited for."""
+    advice: Literal["continue", "best-so-far", "stop"]
+    """``best-so-far``: this step is worse than ``best_step``, whose checkpoint should be kept."""
+    reason: str
+    best_step: int | None = None
+    samples: int
+    accepted: int
+    flagged: dict[str, int]
+    """Samples by reason; one with several counts with each."""
+    similarity: float | None = None
+    """Mean similarity to the target, over those with a face and a reference."""
+    similarity_sd: float | None = None
+    rank1: float | None = None
+    """Share of them that are nearer to the target than to anybody else."""
+    copy_rate: float | None = None
+    leak_rate: float | None = None
+    abstention_rate: float | None = None
+    """Shares of all samples."""
+    diversity: float | None = None
+    """1 less the mean similarity of two samples of the same identity: 0 = all alike."""
+    vendi: float | None = None
+    """Vendi score of the step's samples: as how many different ones they count."""
+    frechet: float | None = None
+    """Squared Fréchet distance to the enrolled references, in the embedding space; biased upwards by few samples."""
+    mmd2: float | None = None
+    """Unbiased squared maximum mean discrepancy to them, kernel (x.y + 1)^2; around 0 where they are alike."""
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
+    references: int = 0
+    """Enrolled references that the step was compared with."""
+    embedding_space: str | None = None
+
+
 #: CloudEvents ``type`` of each body: also says which schema a topic carries.
 TYPES: dict[type[Body], str] = {
     GenerationRequested: "dev.likeness.generation.requested.v1",
     SampleGenerated: "dev.likeness.sample.generated.v1",
     TrainingSamplePublished: "dev.likeness.training.sample.v1",
     SampleJudged: "dev.likeness.sample.judged.v1",
+    DriftAlerted: "dev.likeness.drift.alerted.v1",
+    TrainingAdvised: "dev.likeness.training.advised.v1",
 }
 
 Headers = tuple[tuple[str, bytes | None], ...]

@@ -10,10 +10,14 @@ from datetime import datetime
 from typing import Protocol
 
 from streams.core.consent import Consent
+from streams.core.drift.book import Page, Turned
+from streams.core.drift.chart import Observation
+from streams.core.drift.plan import Plan
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
+from streams.core.records import Record
 from streams.core.redrive import Redrive
 from streams.events import GenerationRequested, Headers, ImageRef
 
@@ -230,6 +234,28 @@ class Courier(Protocol):
         """
 
 
+class ChartBook(Protocol):
+    """The samples that charts are made of, and what was made of them. Every method is one transaction."""
+
+    async def put(self, observations: Sequence[Observation]) -> list[str]:
+        """Store those that are not there yet; return the scopes of all of them, sorted."""
+
+    async def pages(self, scopes: Sequence[str]) -> list[Page]:
+        """Return the pages of those of the scopes that have something new in a closed window, or in a training step."""
+
+    async def turn(self, turned: Sequence[Turned], *, at: datetime) -> bool:
+        """Write what the pages have become, and what is to be told of it, found out ``at`` that time.
+
+        Return whether all were written: one that somebody else has written to meanwhile is left as it is.
+        """
+
+    async def untold(self, limit: int) -> list[tuple[str, Record]]:
+        """Return what is to be told and was never noted as delivered, by its id, in the order in which it came up."""
+
+    async def told(self, ids: Sequence[str]) -> None:
+        """Note that these were delivered."""
+
+
 class Clock(Protocol):
     """What time it is."""
 
@@ -250,4 +276,14 @@ class Services:
     ledger: Ledger
     consent: ConsentRegister
     policy: Policy
+    now: Clock
+
+
+@dataclass(frozen=True)
+class Monitoring:
+    """All that ``monitor`` uses. Built once, by the composition root."""
+
+    charts: ChartBook
+    gallery: Gallery
+    plan: Plan
     now: Clock

@@ -92,6 +92,16 @@ class Settings(BaseSettings):
     """How often the reconciler looks for samples without an end."""
     reconcile_after_seconds: PositiveFloat = 600.0
     """How long a sample may be without an end before it is driven again."""
+    drift_window_seconds: PositiveInt = 300
+    """How long a window of the charts is. Another value begins charts anew, and so do the next four."""
+    drift_lateness_seconds: PositiveInt = 60
+    """By how much a sample may be late before it changes what was said already."""
+    drift_calibration: Annotated[int, Field(ge=20)] = 200
+    """Scores, at the beginning of a stream, that say what is in control; below 50 run lengths are a guess."""
+    drift_charts: PositiveInt = 100
+    """For how many charts the limits are set: false alarms of many charts add up."""
+    drift_windows_between_false_alarms: Annotated[float, Field(ge=10, le=1e6)] = 1000.0
+    """How many windows all these charts together should go without a false alarm."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
     metrics: Annotated[str, AfterValidator(_address)] | None = None

@@ -27,8 +27,11 @@ TRAINING_SAMPLES = Topic("training.samples", 7 * DAY_MS)
 SAMPLES_ACCEPTED = Topic("samples.accepted", 30 * DAY_MS)
 SAMPLES_FLAGGED = Topic("samples.flagged", 30 * DAY_MS)
 DEAD_LETTERS = Topic("dead.letters", 30 * DAY_MS)
+DRIFT_ALERTS = Topic("drift.alerts", 30 * DAY_MS)
+TRAINING_FEEDBACK = Topic("training.feedback", 30 * DAY_MS)
 
-ALL = (
+#: Topics that samples travel on: from who asks for them to their ends.
+ROAD = (
     GENERATION_REQUESTS,
     GENERATION_SAMPLES,
     TRAINING_SAMPLES,
@@ -36,6 +39,7 @@ ALL = (
     SAMPLES_FLAGGED,
     DEAD_LETTERS,
 )
+ALL = (*ROAD, DRIFT_ALERTS, TRAINING_FEEDBACK)
 
 #: Topics on which a sample ends.
 ENDS = (SAMPLES_ACCEPTED, SAMPLES_FLAGGED, DEAD_LETTERS)

@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+from streams.adapters.charts import SqlChartBook
 from streams.adapters.consent import SqlConsentRegister
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import FaceExaminer
@@ -17,11 +18,13 @@ from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
 from streams.adapters.triton import TritonGenerator
 from streams.cli.addresses import answering
+from streams.cli.drift_plan import drift_plan
 from streams.cli.opened import opened_database
 from streams.cli.output import console
+from streams.core.faces import EmbeddingSpace
 from streams.core.policy import Policy, parse
 from streams.errors import BadInput
-from streams.ports import Services
+from streams.ports import Monitoring, Services
 from streams.settings import Settings
 from streams.shipped import shipped
 
@@ -85,12 +88,7 @@ async def open_services(
         generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)
         await generator.open()
         stack.push_async_callback(generator.close)
-        gallery = MilvusGallery(
-            settings.address("milvus"),
-            settings.milvus_token.get_secret_value(),
-            examiner.space,
-            timeout_seconds=settings.call_timeout_seconds,
-        )
+        gallery = _gallery(settings, examiner.space)
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
         images = ImageStore(settings.address("images"))
@@ -106,6 +104,31 @@ async def open_services(
             policy=policy,
             now=partial(datetime.now, UTC),
         )
+
+
+@asynccontextmanager
+async def open_monitoring(
+    settings: Settings, space: EmbeddingSpace, *, patiently: Patiently = at_once
+) -> AsyncIterator[Monitoring]:
+    """Open everything that the monitor uses; close it at the end.
+
+    Args:
+        settings: With the addresses of the ledger and of Milvus.
+        space: The embedding space of the samples.
+        patiently: Runs what needs a part that may be down.
+    """
+    plan = drift_plan(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
+        gallery = _gallery(settings, space)
+        stack.push_async_callback(gallery.close)
+        await patiently(gallery.open)
+        yield Monitoring(SqlChartBook(database, plan), gallery, plan, partial(datetime.now, UTC))
+
+
+def _gallery(settings: Settings, space: EmbeddingSpace) -> MilvusGallery:
+    token = settings.milvus_token.get_secret_value()
+    return MilvusGallery(settings.address("milvus"), token, space, timeout_seconds=settings.call_timeout_seconds)
 
 
 @asynccontextmanager

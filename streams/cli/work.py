@@ -33,6 +33,7 @@ class RoleName(StrEnum):
     GENERATE = "generate"
     JUDGE = "judge"
     RECONCILE = "reconcile"
+    MONITOR = "monitor"
     ALL = "all"
 
 
@@ -41,6 +42,7 @@ DEPENDENCIES = {
     RoleName.GENERATE: ("kafka", "ledger", "milvus", "triton", "images"),
     RoleName.JUDGE: ("kafka", "ledger", "milvus", "images", "examiner"),
     RoleName.RECONCILE: ("kafka", "ledger"),
+    RoleName.MONITOR: ("kafka", "ledger", "milvus"),
 }
 
 
@@ -51,7 +53,8 @@ def add_to(app: typer.Typer) -> None:
 
 def worker(
     role: Annotated[
-        RoleName, typer.Option(help="Which hop of the road to work on, or to drive again what was lost.")
+        RoleName,
+        typer.Option(help="Which hop of the road to work on, to drive again what was lost, or to watch for drift."),
     ] = RoleName.ALL,
     workers: Annotated[int, typer.Option(min=1, help="Processes a role.")] = 1,
     unsupervised: Annotated[
@@ -61,7 +64,7 @@ def worker(
         ),
     ] = False,
 ) -> None:
-    """Run workers: they generate what is asked for, judge what was made, and drive again what was lost.
+    """Run workers: they generate what is asked for, judge what was made, drive again what was lost, and watch for drift.
 
     They run until Ctrl-C or SIGTERM, wait for parts that are down, and are started again when they end. Their logs are
     in LIKENESS_DATA_DIR/logs, and LIKENESS_METRICS=host:port serves the metrics of them all to Prometheus.
@@ -78,7 +81,7 @@ def worker(
 
         quieten(logging.getLogger())
         quiet_libraries()
-        run = _reconcile if role is RoleName.RECONCILE else _work
+        run = {RoleName.RECONCILE: _reconcile, RoleName.MONITOR: _monitor}.get(role, _work)
         with metered(settings, role, DEPENDENCIES[role]) as metrics:
             asyncio.run(run(settings, role, metrics))
 
@@ -124,6 +127,21 @@ async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> Non
         asyncio.get_running_loop().add_signal_handler(number, working.cancel)
     with suppress(asyncio.CancelledError):
         await working
+
+
+async def _monitor(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
+    """Needs Kafka, the ledger and Milvus: it looks at no image."""
+    from streams.adapters.faces import FaceExaminer
+    from streams.cli.wiring import open_monitoring
+    from streams.runtime.patience import Patience
+    from streams.runtime.roles import MONITOR
+    from streams.runtime.worker import work
+
+    patience = Patience(metrics=metrics)
+    addressed = await _addressed(settings, "kafka", "ledger", "milvus")
+    space = FaceExaminer(addressed, report=log.info).space
+    async with open_monitoring(addressed, space, patiently=patience) as services:
+        await work(addressed, services, MONITOR, patience, metrics)
 
 
 async def _addressed(settings: Settings, *parts: Part) -> Settings:

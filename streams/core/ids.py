@@ -25,6 +25,16 @@ def training_sample_id(run_id: str, step: int, index: int) -> str:
     return _digest("training", run_id, step, index)
 
 
+def alert_id(chart: str, statistic: str, window: int) -> str:
+    """Return the id of the alert that a chart's statistic raises in a window."""
+    return _digest("alert", chart, statistic, window)
+
+
+def feedback_id(scope: str, step: int) -> str:
+    """Return the id of what is said of one step of a training run."""
+    return _digest("feedback", scope, step)
+
+
 def message_id(message: Message) -> str:
     """Return the id of a message that names no sample of its own.
 

@@ -3,7 +3,16 @@
 from typing import Any
 
 from streams import topics
-from streams.events import TYPES, Body, GenerationRequested, SampleGenerated, SampleJudged, TrainingSamplePublished
+from streams.events import (
+    TYPES,
+    Body,
+    DriftAlerted,
+    GenerationRequested,
+    SampleGenerated,
+    SampleJudged,
+    TrainingAdvised,
+    TrainingSamplePublished,
+)
 
 #: The body that each topic carries. Dead letters carry whatever could not be processed, as it was.
 BODIES: dict[topics.Topic, type[Body]] = {
@@ -12,6 +21,8 @@ BODIES: dict[topics.Topic, type[Body]] = {
     topics.TRAINING_SAMPLES: TrainingSamplePublished,
     topics.SAMPLES_ACCEPTED: SampleJudged,
     topics.SAMPLES_FLAGGED: SampleJudged,
+    topics.DRIFT_ALERTS: DriftAlerted,
+    topics.TRAINING_FEEDBACK: TrainingAdvised,
 }
 
 

@@ -10,25 +10,26 @@ import logging
 import time
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import faust
 from mode import CrashingSupervisor
 
 from streams.core.records import Message, Record
-from streams.ports import Services
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
 from streams.settings import Settings
+
+S = TypeVar("S")
 
 log = logging.getLogger(__name__)
 
 
 def add_agent(
     app: faust.App,
-    role: Role,
-    services: Services,
+    role: Role[S],
+    services: S,
     settings: Settings,
     patience: Patience,
     metrics: Metrics | None = None,
@@ -48,8 +49,7 @@ def add_agent(
             try:
                 effects = await patience(partial(role.step, messages, services))
                 await _deliver(app, effects.records)
-                if effects.decided:
-                    await patience(partial(services.ledger.published, effects.decided))
+                await patience(partial(role.note, effects, services))
             except Exception:
                 places = ", ".join(f"{m.topic}[{m.partition}]@{m.offset}" for m in messages)
                 log.exception("%s cannot go on with %s: this process ends, the batch comes again", role.name, places)

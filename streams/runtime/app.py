@@ -1,12 +1,13 @@
 """The Faust app of one role, with every setting that delivery rests on."""
 
+from typing import TypeVar
+
 import faust
 from faust import streams as faust_streams
 from mode import CrashingSupervisor
 
 from streams.errors import Unready
 from streams.foreign_records import tolerate_foreign_records
-from streams.ports import Services
 from streams.runtime.agents import add_agent
 from streams.runtime.consumer import Consumer
 from streams.runtime.metrics import Metrics
@@ -14,12 +15,14 @@ from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
 from streams.settings import Settings
 
+S = TypeVar("S")
+
 #: The release whose acknowledgement of offsets was read and tested.
 FAUST_RELEASE = "0.15.3"
 
 
 def build_app(
-    settings: Settings, services: Services, role: Role, patience: Patience, metrics: Metrics | None = None
+    settings: Settings, services: S, role: Role[S], patience: Patience, metrics: Metrics | None = None
 ) -> faust.App:
     """Return an app that runs the role's agent once it is started."""
     _refuse_other_faust()

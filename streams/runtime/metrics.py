@@ -6,14 +6,15 @@ With LIKENESS_METRICS set, ``streams.runtime.prometheus`` listens; without it, i
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from streams.core.records import Message
-from streams.ports import Services
 from streams.settings import Settings
 
 if TYPE_CHECKING:
     from streams.steps import Effects
+
+S = TypeVar("S")
 
 #: Where a worker leaves its metrics for its supervisor, which serves those of all its workers. The library reads it.
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -22,7 +23,7 @@ SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 class Metrics:
     """Takes note of what a worker does. Nothing that it does or fails to do may change the work."""
 
-    def watch(self, services: Services) -> Services:
+    def watch(self, services: S) -> S:
         """Return services that tell what is called."""
         return services
 

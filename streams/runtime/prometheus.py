@@ -4,7 +4,7 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
 
@@ -13,11 +13,12 @@ from streams.core.deadletter import explanation
 from streams.core.ledger import State
 from streams.core.records import Message, Record
 from streams.exposition import served
-from streams.ports import Services
 from streams.runtime.measures import COUNTS, LEVELS, SPREADS
 from streams.runtime.metrics import Metrics
 from streams.runtime.timed import timed
 from streams.steps import Effects
+
+S = TypeVar("S")
 
 #: Under this name a worker leaves its metrics in its folder. It is the same after a restart, so that sums go on.
 SHARED_NAME = "worker"
@@ -76,7 +77,7 @@ class PrometheusMetrics(Metrics):
 
     # -- what is noted: see ``Metrics`` ------------------------------------------------------------------------------
 
-    def watch(self, services: Services) -> Services:
+    def watch(self, services: S) -> S:
         """Return services whose calls are timed."""
         return timed(services, self._called)
 

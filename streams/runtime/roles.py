@@ -2,29 +2,43 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from streams import steps, topics
 from streams.core.records import Message
-from streams.ports import Services
+from streams.ports import Monitoring, Services
 from streams.topics import Topic
 
-Step = Callable[[Sequence[Message], Services], Awaitable[steps.Effects]]
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
-class Role:
-    """One hop of the road: what is read, and the step that it goes through."""
+class Role(Generic[S]):
+    """One hop: what is read, the step that it goes through, and how what was delivered is noted."""
 
     name: str
     sources: tuple[Topic, ...]
-    step: Step
+    step: Callable[[Sequence[Message], S], Awaitable[steps.Effects]]
+    note: Callable[[steps.Effects, S], Awaitable[None]]
 
     def group(self, prefix: str) -> str:
         """Return the consumer group of all workers of this role."""
         return f"{prefix}-{self.name}"
 
 
-GENERATE = Role("generate", (topics.GENERATION_REQUESTS,), steps.generate)
-JUDGE = Role("judge", (topics.GENERATION_SAMPLES, topics.TRAINING_SAMPLES), steps.judge)
+async def _note_ends(effects: steps.Effects, services: Services) -> None:
+    if effects.decided:
+        await services.ledger.published(effects.decided)
 
+
+async def _note_told(effects: steps.Effects, services: Monitoring) -> None:
+    if effects.told:
+        await services.charts.told(effects.told)
+
+
+GENERATE = Role("generate", (topics.GENERATION_REQUESTS,), steps.generate, _note_ends)
+JUDGE = Role("judge", (topics.GENERATION_SAMPLES, topics.TRAINING_SAMPLES), steps.judge, _note_ends)
+MONITOR = Role("monitor", (topics.SAMPLES_ACCEPTED, topics.SAMPLES_FLAGGED), steps.monitor, _note_told)
+
+#: The road: every sample goes through these to its end. Who monitors it reads only ends, and holds nothing up.
 ROLES = {role.name: role for role in (GENERATE, JUDGE)}

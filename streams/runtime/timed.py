@@ -4,9 +4,9 @@ import dataclasses
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, TypeVar, cast
 
-from streams.ports import Services
+S = TypeVar("S")
 
 
 class Observe(Protocol):
@@ -16,12 +16,14 @@ class Observe(Protocol):
         """Note that ``part.call(*arguments)`` took so many seconds."""
 
 
-def timed(services: Services, observe: Observe) -> Services:
-    """Return services of which every asynchronous call is observed."""
+def timed(services: S, observe: Observe) -> S:
+    """Return services, which are a dataclass, of which every asynchronous call is observed."""
+    if not dataclasses.is_dataclass(services) or isinstance(services, type):
+        raise TypeError(f"expected services as a dataclass, got {type(services).__name__}")
     ports = {
         field.name: _Timed(field.name, getattr(services, field.name), observe)
         for field in dataclasses.fields(services)
-        if field.name not in ("policy", "now")
+        if field.name not in ("policy", "plan", "now")
     }
     return dataclasses.replace(services, **cast(dict[str, Any], ports))
 

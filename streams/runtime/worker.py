@@ -5,8 +5,8 @@ import logging
 import signal
 from contextlib import suppress
 from functools import partial
+from typing import TypeVar
 
-from streams.ports import Services
 from streams.runtime.app import build_app
 from streams.runtime.logs import quiet_libraries, quieten_dying_threads
 from streams.runtime.metrics import Metrics
@@ -16,6 +16,8 @@ from streams.runtime.roles import Role
 from streams.runtime.watchdog import Watchdog
 from streams.settings import Settings
 
+S = TypeVar("S")
+
 log = logging.getLogger(__name__)
 
 #: Seconds that a stop may take; what is cut off then comes again.
@@ -23,7 +25,7 @@ STOP_SECONDS = 20.0
 
 
 async def work(
-    settings: Settings, services: Services, role: Role, patience: Patience, metrics: Metrics | None = None
+    settings: Settings, services: S, role: Role[S], patience: Patience, metrics: Metrics | None = None
 ) -> None:
     """Run one role until SIGTERM or SIGINT.
 

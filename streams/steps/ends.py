@@ -30,6 +30,8 @@ class Effects:
     records: tuple[Record, ...]
     decided: Mapping[str, datetime]
     """The samples whose outcome is among the records, to the time of that record."""
+    told: tuple[str, ...] = ()
+    """What charts have to tell, by the ids under which they hold it."""
 
 
 async def refused(message: Message, why: Refused, services: Services) -> Burial:

@@ -53,7 +53,7 @@ async def audit(
             committed |= {place: offset for place, offset in held.items() if place[0] in names}
         before_rows = await reader.ends(topic.name for topic in topics.ENDS)
         rows = await read_rows(ledger_url, timeout_seconds=timeout_seconds)
-        until = await reader.ends(topic.name for topic in topics.ALL)
+        until = await reader.ends(topic.name for topic in topics.ROAD)
         reopened = await read_reopened(ledger_url, timeout_seconds=timeout_seconds)
         tally = Tally(
             rows,

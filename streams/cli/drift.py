@@ -1,0 +1,114 @@
+"""``likeness drift``: the charts over time."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+from rich.table import Table
+
+from streams.cli.output import Json, emit, page, printable
+from streams.errors import BadInput
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.core.drift.drawn import Drawn
+    from streams.core.drift.plan import Plan
+
+#: Blocks of growing height: a chart in one line.
+_BLOCKS = " ▁▂▃▄▅▆▇█"
+#: Points of it.
+_SHOWN = 24
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(help="Charts of similarity over time, their alerts, and what training runs should do.")
+    group.command()(show)
+    group.callback()(_drift)
+    app.add_typer(group, name="drift", rich_help_panel="Look closer")
+
+
+def _drift() -> None:
+    """Keep `drift show` two words: a group of one command would be that command."""
+
+
+def show(
+    model: Annotated[str | None, typer.Option(help="Only charts of this model.")] = None,
+    identity: Annotated[str | None, typer.Option(help="Only charts of this identity.")] = None,
+    run: Annotated[str | None, typer.Option(help="Only the chart of this training run, with its steps.")] = None,
+    alerts: Annotated[bool, typer.Option("--alerts", help="Only charts with an alert that stands.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show every chart: where it stands between 0 and its limit, and since when something is wrong.
+
+    Needs the ledger alone. A chart begins once LIKENESS_DRIFT_CALIBRATION scores say what is in control.
+    """
+    wanted = {name: value for name, value in (("model", model), ("identity", identity), ("run", run)) if value}
+    drawn, plan = asyncio.run(_drawn(read_settings()))
+    drawn = [one for one in drawn if all(getattr(one.chart, name) == value for name, value in wanted.items())]
+    if alerts:
+        drawn = [one for one in drawn if any(alert["active"] for alert in one.alerts)]
+    if wanted and not drawn and not alerts:
+        said = ", ".join(f"{name} {value!r}" for name, value in wanted.items())
+        raise BadInput(f"no chart of {said}: `likeness drift show` lists those that there are")
+    if as_json:
+        emit({"plan": {**vars(plan), "version": plan.version}, "charts": [one.as_dict(plan) for one in drawn]})
+        return
+    page.print(_table(drawn, plan))
+    for one in drawn:
+        if run and one.steps:
+            page.print(_steps(one.steps))
+
+
+async def _drawn(settings: Settings) -> "tuple[list[Drawn], Plan]":
+    from streams.adapters.charts_drawn import drawn
+    from streams.cli.addresses import addressed
+    from streams.cli.drift_plan import drift_plan
+    from streams.cli.opened import opened_database
+
+    plan = drift_plan(settings)
+    async with opened_database(addressed(settings, "ledger")) as database:
+        found = await drawn(database, plan)
+    _ = plan.cusum_limit  # computed here, before anything is printed: it takes seconds
+    return found, plan
+
+
+def _table(drawn: "Sequence[Drawn]", plan: "Plan") -> Table:
+    more = f"; limits are set for {plan.charts}" if len(drawn) > plan.charts else ""
+    table = Table(title=f"{len(drawn)} charts{more}", title_justify="left", box=None, pad_edge=False)
+    for name in ("chart", "windows", f"fall, limit {plan.cusum_limit:.1f}", "rise", "shift", "", "alerts"):
+        table.add_column(name, justify="right" if name in ("windows", "rise", "shift") else "left")
+    for one in drawn:
+        if one.calibration is None:
+            table.add_row(escape(printable(one.chart.title)), "0", "[dim]calibrating[/]")
+            continue
+        last = one.points[-1].standings if one.points else {}
+        values = [f"{last[name].value:.1f}" if name in last else "" for name in ("fall", "rise", "shift")]
+        alerts = "\n".join(_alert(alert) for alert in one.alerts)
+        table.add_row(
+            escape(printable(one.chart.title)), str(len(one.points)), *values, _line(one, plan.cusum_limit), alerts
+        )
+    return table
+
+
+def _line(one: "Drawn", limit: float) -> str:
+    """Return the last points of the fall as blocks: a full one is the limit."""
+    values = [point.standings["fall"].value / limit for point in one.points[-_SHOWN:]]
+    return "".join(_BLOCKS[min(len(_BLOCKS) - 1, round(value * (len(_BLOCKS) - 1)))] for value in values)
+
+
+def _alert(alert: dict[str, Any]) -> str:
+    since = alert.get("since") or f"step {alert.get('since_step')}"
+    text = f"{alert['statistic']} since {since}"
+    return f"[red]{text}[/]" if alert["active"] else f"[dim]{text}, over[/]"
+
+
+def _steps(steps: Sequence[dict[str, Any]]) -> Table:
+    names = ("similarity", "rank1", "diversity", "vendi", "frechet", "mmd2")
+    table = Table("step", "samples", *names, "advice", "reason", box=None, pad_edge=False)
+    for one in steps:
+        values = ["" if one.get(name) is None else f"{one[name]:.4f}" for name in names]
+        table.add_row(str(one["step"]), str(one["samples"]), *values, one["advice"], escape(one["reason"]))
+    return table

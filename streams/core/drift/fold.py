@@ -1,0 +1,214 @@
+"""From a chart's windows, in order, to its points and its alerts. A fold: it goes on from any point."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from streams.core.drift import charts
+from streams.core.drift.calibration import Calibration, joined
+from streams.core.drift.chart import Chart, Kind, Observation
+from streams.core.drift.limits import PART_OF_CALIBRATION
+from streams.core.drift.plan import Plan
+from streams.core.drift.whitening import Whitening
+from streams.core.faces import Embedding
+
+#: Samples that an alert names.
+MOVERS = 5
+
+Statistic = Literal["fall", "rise", "shift"]
+STATISTICS: tuple[Statistic, ...] = ("fall", "rise", "shift")
+_SIGN = {"fall": -1.0, "rise": 1.0}
+
+
+class Mover(BaseModel):
+    """A sample, and how far it moved the chart, in normal scores towards the alert."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: float
+    sample_id: str
+    identity: str
+
+
+class Alert(BaseModel):
+    """One time that a statistic was above its limit."""
+
+    model_config = ConfigDict(frozen=True)
+
+    statistic: Statistic
+    raised: int
+    """The window."""
+    since: int
+    """The first window of the change, as far as the chart can tell."""
+    value: float
+    limit: float
+    samples: int
+    """In the window that raised it."""
+    moved_by: tuple[Mover, ...]
+    cleared: int | None = None
+
+
+class Standing(BaseModel):
+    """Where one statistic stands after a window."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: float = 0.0
+    since: int | None = None
+    """The first window since the value was last 0; None while it is."""
+    movers: tuple[Mover, ...] = ()
+    alert: Alert | None = None
+    """The one that stands."""
+
+
+class Point(BaseModel):
+    """One point of a chart: what the window said, and where the chart stands after it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    first: int
+    """The first of the windows that were joined to have enough samples."""
+    window: int
+    """The last of them."""
+    samples: int
+    z: float
+    ewma: float
+    vector: tuple[float, ...] = ()
+    """Of the MEWMA."""
+    standings: dict[Statistic, Standing]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """What became of a chart."""
+
+    points: tuple[Point, ...] = ()
+    alerts: tuple[Alert, ...] = ()
+    """Those raised in these windows, and those that stood before them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Control:
+    """What a chart is held against."""
+
+    plan: Plan
+    calibration: Calibration
+    whitening: Whitening | None = None
+    embeddings: Mapping[str, Embedding] = field(default_factory=dict)
+    """By sample id, those that are needed and there."""
+
+
+def fold(chart: Chart, observations: Sequence[Observation], before: Point | None, control: Control) -> Folded:
+    """Go on with one chart.
+
+    Args:
+        chart: Which one.
+        observations: All samples of its closed windows after ``before`` and after the calibration, in any order.
+        before: Its last point before them; None where there is none.
+        control: What it is held against.
+    """
+    groups, _ = joined(observations, control.calibration)
+    if not groups:
+        return Folded()
+    point = before or _beginning(chart, groups[0][0].window, control)
+    points: list[Point] = []
+    alerts = {(a.raised, a.statistic): a for a in (s.alert for s in point.standings.values()) if a is not None}
+    for group in groups:
+        point, changed = _advance(point, group, control)
+        points.append(point)
+        alerts |= {(alert.raised, alert.statistic): alert for alert in changed}
+    return Folded(tuple(points), tuple(alerts[key] for key in sorted(alerts)))
+
+
+def _beginning(chart: Chart, window: int, control: Control) -> Point:
+    """Return where a chart begins: one of a new model version halfway to its limit, to speak at once if it is worse."""
+    new_version = chart.kind is Kind.IDENTITY and chart.key not in control.calibration.charts
+    start = Standing(value=control.plan.cusum_limit / 2, since=window) if new_version else Standing()
+    standings: dict[Statistic, Standing] = {"fall": start, "rise": start, "shift": Standing()}
+    return Point(first=window, window=window, samples=0, z=0.0, ewma=0.0, standings=standings)
+
+
+def _advance(before: Point, group: Sequence[Observation], control: Control) -> tuple[Point, list[Alert]]:
+    plan, first, window = control.plan, group[0].window, group[-1].window
+    score = control.calibration.window(group)
+    vector, t2 = before.vector, before.standings["shift"].value
+    y = control.whitening.window(group, control.embeddings, control.calibration) if control.whitening else None
+    if y is not None:
+        same = len(before.vector) == len(y)
+        vector = charts.mewma(before.vector if same else (), y, weight=plan.weight)
+        t2 = charts.t_squared(vector, weight=plan.weight, error=1 / PART_OF_CALIBRATION)
+    standings: dict[Statistic, Standing] = {}
+    changed: list[Alert] = []
+    for statistic in STATISTICS:
+        old = before.standings[statistic]
+        if statistic == "shift":
+            limit = plan.shift_limit(len(vector)) if vector else 0.0
+            value, over = t2, t2 <= limit / 2
+        else:
+            limit = plan.cusum_limit
+            value = charts.cusum(old.value, _SIGN[statistic] * score.value, k=plan.k, limit=limit)
+            over = value == 0
+        sign = _SIGN.get(statistic)
+        new, alert = _stand(
+            old, value, limit, over, statistic, (first, window), score.scores, _by(group, control, sign)
+        )
+        standings[statistic] = new
+        changed += [alert] if alert is not None else []
+    point = Point(
+        first=first,
+        window=window,
+        samples=score.scores,
+        z=score.value,
+        ewma=charts.ewma(before.ewma, score.value, weight=plan.weight),
+        vector=vector,
+        standings=standings,
+    )
+    return point, changed
+
+
+def _by(group: Sequence[Observation], control: Control, sign: float | None) -> Callable[[], list[Mover]]:
+    """Return what lists how far each sample of a window moved the chart; for a shift whatever is far out counts."""
+
+    def movers() -> list[Mover]:
+        scores = ((control.calibration.normal_score(one), one) for one in group)
+        return [
+            Mover(by=round(abs(z) if sign is None else sign * z, 6), sample_id=one.sample_id, identity=one.identity)
+            for z, one in scores
+            if z is not None
+        ]
+
+    return movers
+
+
+def _stand(
+    old: Standing,
+    value: float,
+    limit: float,
+    over: bool,
+    statistic: Statistic,
+    windows: tuple[int, int],
+    samples: int,
+    movers: Callable[[], list[Mover]],
+) -> tuple[Standing, Alert | None]:
+    """Return where a statistic stands after a window, and its alert where that is raised or cleared now."""
+    first, window = windows
+    if over:
+        cleared = old.alert.model_copy(update={"cleared": window}) if old.alert else None
+        return Standing(value=value), cleared
+    since = first if old.since is None else old.since
+    moved = [one for one in (*old.movers, *movers()) if one.by > 0]
+    moved_by = tuple(sorted(moved, key=lambda one: (-one.by, one.sample_id))[:MOVERS])
+    raised = None
+    if old.alert is None and value > limit:
+        raised = Alert(
+            statistic=statistic,
+            raised=window,
+            since=since,
+            value=value,
+            limit=limit,
+            samples=samples,
+            moved_by=moved_by,
+        )
+    return Standing(value=value, since=since, movers=moved_by, alert=old.alert or raised), raised

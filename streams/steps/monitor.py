@@ -1,0 +1,60 @@
+"""From verdicts to charts: whether a stream slides, and what a training run should do."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from streams.core.drift.book import Page, Turned, turn
+from streams.core.drift.chart import Observation, observe
+from streams.core.faces import Embedding
+from streams.core.parse import Refused, parse
+from streams.core.records import Message
+from streams.events import SampleJudged
+from streams.ports import Monitoring
+from streams.steps.ends import Effects
+
+log = logging.getLogger(__name__)
+
+#: What is told at a time; the rest is told with the next batch.
+TOLD_AT_ONCE = 500
+
+
+async def monitor(messages: Sequence[Message], services: Monitoring) -> Effects:
+    """From ``samples.accepted`` and ``samples.flagged`` to alerts and feedback, where something has changed."""
+    scopes = await services.charts.put(_observations(messages, services))
+    while pages := await services.charts.pages(scopes):
+        await services.charts.turn(await _turned(pages, services), at=services.now())
+    untold = await services.charts.untold(TOLD_AT_ONCE)
+    return Effects(tuple(record for _, record in untold), {}, tuple(name for name, _ in untold))
+
+
+def _observations(messages: Sequence[Message], services: Monitoring) -> list[Observation]:
+    found: list[Observation] = []
+    for message in messages:
+        judged = parse(message, SampleJudged)
+        if isinstance(judged, Refused):
+            place = f"{message.topic}[{message.partition}]@{message.offset}"
+            log.warning("%s is no verdict, and is in no chart: %s", place, judged.detail)
+            continue
+        plan = services.plan
+        found += observe(judged, window_seconds=plan.window_seconds, plan=plan.version)
+    return found
+
+
+async def _turned(pages: Sequence[Page], services: Monitoring) -> list[Turned]:
+    wanted = sorted({sample_id for page in pages for sample_id in page.wanted})
+    embeddings = await services.gallery.recall(wanted) if wanted else {}
+    references = {
+        name: [one.embedding for one in await services.gallery.references(name)]
+        for name in sorted({name for page in pages for name in page.identities})
+    }
+    return await asyncio.to_thread(_turn_all, pages, services, embeddings, references)
+
+
+def _turn_all(
+    pages: Sequence[Page],
+    services: Monitoring,
+    embeddings: Mapping[str, Embedding],
+    references: Mapping[str, Sequence[Embedding]],
+) -> list[Turned]:
+    return [turn(page, services.plan, embeddings, references) for page in pages]
