@@ -64,7 +64,7 @@ def worker(
         ),
     ] = False,
 ) -> None:
-    """Run workers: they generate what is asked for, judge what was made, drive again what was lost, and watch for drift.
+    """Run workers: they generate, judge what was made, drive again what was lost, and watch for drift.
 
     They run until Ctrl-C or SIGTERM, wait for parts that are down, and are started again when they end. Their logs are
     in LIKENESS_DATA_DIR/logs, and LIKENESS_METRICS=host:port serves the metrics of them all to Prometheus.

@@ -42,6 +42,8 @@ COUNTS = {
     "likeness_samples_ended": Count("Ends of samples delivered, by their primary reason.", ("state", "reason")),
     "likeness_attempts_taken_back": Count("Attempts that do not count against their sample: something was down."),
     "likeness_dependency_failures": Count("Calls that a dependency did not answer.", ("dependency",)),
+    "likeness_drift_alerts": Count("Changes of drift alerts delivered.", ("kind", "statistic", "change")),
+    "likeness_training_advice": Count("Advice on steps of training runs delivered.", ("advice",)),
     "likeness_reconciler_messages_driven_again": Count("Messages published once more for samples without an end."),
     "likeness_reconciler_ends_published_again": Count("Ends published that were never noted as delivered."),
 }

@@ -4,7 +4,8 @@ import json
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from itertools import product
+from typing import Any, TypeVar, get_args
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, values
 
@@ -12,9 +13,11 @@ from streams import topics
 from streams.core.deadletter import explanation
 from streams.core.ledger import State
 from streams.core.records import Message, Record
+from streams.events import DriftAlerted, TrainingAdvised
 from streams.exposition import served
 from streams.runtime.measures import COUNTS, LEVELS, SPREADS
 from streams.runtime.metrics import Metrics
+from streams.runtime.roles import MONITOR
 from streams.runtime.timed import timed
 from streams.steps import Effects
 
@@ -27,6 +30,18 @@ _STATES = {
     topics.SAMPLES_ACCEPTED.name: State.ACCEPTED,
     topics.SAMPLES_FLAGGED.name: State.FLAGGED,
     topics.DEAD_LETTERS.name: State.DEAD,
+}
+
+#: What is counted of that which charts tell, with its labels: fields of what is told, and the values that they have.
+_TOLD: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
+    topics.DRIFT_ALERTS.name: (
+        "likeness_drift_alerts",
+        {name: get_args(DriftAlerted.model_fields[name].annotation) for name in ("kind", "statistic", "change")},
+    ),
+    topics.TRAINING_FEEDBACK.name: (
+        "likeness_training_advice",
+        {"advice": get_args(TrainingAdvised.model_fields["advice"].annotation)},
+    ),
 }
 
 
@@ -59,6 +74,10 @@ class PrometheusMetrics(Metrics):
         self._set("likeness_last_progress_timestamp_seconds", None)
         for state in _STATES.values():
             self._count("likeness_samples_ended", 0, state=state, reason="")
+        if role == MONITOR.name:
+            for name, values_of in _TOLD.values():
+                for found in product(*values_of.values()):
+                    self._count(name, 0, **dict(zip(values_of, found, strict=True)))
         for dependency in dependencies:
             self._count("likeness_dependency_failures", 0, dependency=dependency)
             self.answered(dependency)
@@ -98,10 +117,14 @@ class PrometheusMetrics(Metrics):
                 self._highest[place] = message.offset
 
     def done(self, effects: Effects, *, seconds: float) -> None:
-        """Count the ends among the records."""
+        """Count the ends among the records, and what charts tell."""
         for record in effects.records:
             if record.topic in _STATES:
                 self._count("likeness_samples_ended", state=_STATES[record.topic], reason=_reason(record))
+            elif record.topic in _TOLD:
+                name, labels = _TOLD[record.topic]
+                content = json.loads(record.value or b"{}")
+                self._count(name, **{label: str(content.get(label, "")) for label in labels})
         self._observe("likeness_batch_seconds", seconds)
         self._set("likeness_last_progress_timestamp_seconds", time.time())
 

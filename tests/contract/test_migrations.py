@@ -11,7 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from streams.adapters import consent, ledger_rows, redrives
+from streams.adapters import chart_rows, consent, ledger_rows, redrives
 from streams.adapters.database import Database, metadata
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.migrations import HEAD, VERSION_TABLE, reached
@@ -20,7 +20,7 @@ from streams.core.ledger import State
 from streams.errors import Unready
 
 #: What makes the tables of `metadata`, all of them.
-_OWNERS = (consent, ledger_rows, redrives)
+_OWNERS = (chart_rows, consent, ledger_rows, redrives)
 
 #: The tables as they were made before there were steps, literally.
 _BYTES = {"sqlite": "BLOB", "postgresql": "BYTEA"}

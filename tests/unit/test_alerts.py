@@ -28,13 +28,15 @@ def exported() -> dict[str, set[str]]:
     worker.broker(reachable=True)
     worker.looked(helpless=0)
     worker.driven_again(0)
+    watching = CollectorRegistry()
+    PrometheusMetrics("monitor", [], watching)
     oversight, audit = PrometheusOversight("127.0.0.1:1", Path("nowhere")), AuditMetrics()
     oversight.started("judge")
     oversight.ended("judge", "judge-1")
     nothing = dict.fromkeys(("dead", "in_flight", "unread", "conflicting", "misnamed", "inexact", "expired"), 0)
     audit.completed(Balance(0, 0, 0, lost=0, phantom=0, duplicates=0, **nothing), at=0, seconds=0)
     found: dict[str, set[str]] = {}
-    families: list[Metric] = [*registry.collect(), *oversight.collect(), *audit.collect()]
+    families: list[Metric] = [*registry.collect(), *watching.collect(), *oversight.collect(), *audit.collect()]
     for family in families:
         for sample in family.samples:
             found.setdefault(sample.name, set()).update(sample.labels)

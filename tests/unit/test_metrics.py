@@ -58,7 +58,8 @@ def test_every_metric_is_there_with_its_help_and_the_names_follow_the_convention
         assert one.means.endswith(".")
         assert name.startswith("likeness_")
         assert not name.endswith("_total")  # the client adds it
-        assert set(one.labels) <= {"topic", "state", "reason", "dependency", "part", "call"}  # few values, no person
+        few = {"topic", "state", "reason", "dependency", "part", "call", "kind", "statistic", "change", "advice"}
+        assert set(one.labels) <= few  # of few values, and no person
 
 
 def test_ends_are_counted_by_state_and_primary_reason_and_other_records_are_not():

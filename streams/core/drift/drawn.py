@@ -1,19 +1,17 @@
 """A chart as it is shown: everything that is known of it, the same bytes for the same samples."""
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-from pydantic_core import from_json
 
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind
 from streams.core.drift.fold import Point
-from streams.core.drift.notices import start_of
+from streams.core.drift.notices import start_of, supported
 from streams.core.drift.plan import Plan
+from streams.events import DriftAlerted, TrainingAdvised
 
 #: Of a message, what tells of its history and not of the samples.
-_HISTORY = ("version", "change", "revision")
+_HISTORY = ("version", "revision")
 
 
 @dataclass(frozen=True)
@@ -30,17 +28,20 @@ class Drawn:
     @property
     def alerts(self) -> list[dict[str, Any]]:
         """Every alert that the samples support, the newest last."""
-        found = [each for each in self._messages("alert_id") if each["active"] or "cleared" in _over(each)]
+        held = [DriftAlerted.model_validate_json(one) for one in self.said if '"alert_id"' in one]
+        found = [
+            one.model_dump(mode="json", exclude={*_HISTORY, "change"}, exclude_none=True)
+            for one in held
+            if supported(one)
+        ]
         return sorted(found, key=lambda each: (each.get("raised_step", 0), each.get("raised", ""), each["statistic"]))
 
     @property
     def steps(self) -> list[dict[str, Any]]:
         """What is advised at each step of a training run, in order."""
-        return sorted(self._messages("advice"), key=lambda each: int(each["step"]))
-
-    def _messages(self, having: str) -> list[dict[str, Any]]:
-        messages: Sequence[dict[str, Any]] = [from_json(one) for one in self.said]
-        return [_without(each, _HISTORY) for each in messages if having in each]
+        held = [TrainingAdvised.model_validate_json(one) for one in self.said if '"advice"' in one]
+        found = [one.model_dump(mode="json", exclude={*_HISTORY}, exclude_none=True) for one in held]
+        return sorted(found, key=lambda each: int(each["step"]))
 
     def as_dict(self, plan: Plan) -> dict[str, Any]:
         """Return everything, as JSON takes it."""
@@ -58,15 +59,6 @@ class Drawn:
             "alerts": self.alerts,
             "steps": self.steps,
         }
-
-
-def _over(alert: Mapping[str, Any]) -> str:
-    """Return the names of what says that an alert was raised and is over; one that is no more has none of them."""
-    return " ".join(name for name in alert if name.startswith("cleared"))
-
-
-def _without(message: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:
-    return {name: value for name, value in message.items() if name not in names}
 
 
 def _described(calibration: Calibration) -> dict[str, Any]:

@@ -110,11 +110,10 @@ def fold(chart: Chart, observations: Sequence[Observation], before: Point | None
         control: What it is held against.
     """
     groups, _ = joined(observations, control.calibration)
-    if not groups:
-        return Folded()
-    point = before or _beginning(chart, groups[0][0].window, control)
+    point = before or _beginning(chart, groups[0][0].window if groups else 0, control)
     points: list[Point] = []
-    alerts = {(a.raised, a.statistic): a for a in (s.alert for s in point.standings.values()) if a is not None}
+    standing = [one.alert for one in point.standings.values() if one.alert is not None]
+    alerts = {(alert.raised, alert.statistic): alert for alert in standing}
     for group in groups:
         point, changed = _advance(point, group, control)
         points.append(point)

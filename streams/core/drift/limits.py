@@ -11,11 +11,12 @@ So a window weighs no more than a part of the calibration behind it, or large on
 import math
 from functools import lru_cache
 
+import numpy as np
 from scipy.optimize import brentq
-from scipy.special import ndtr
+from scipy.special import ndtri
 
 from streams.core.drift.mewma_run_length import mewma_arl
-from streams.core.drift.run_length import cusum_arl
+from streams.core.drift.run_length import Floats, cusum_arl
 
 #: Of so many calibrations the limit holds.
 CONFIDENCE = 0.9
@@ -24,10 +25,12 @@ PART_OF_CALIBRATION = 25
 #: A calibration of fewer scores is called provisional.
 FEWEST_SCORES = 50
 
-#: Gauss and Hermite's three nodes and weights of a normal law.
-_HERMITE = ((-math.sqrt(3), 1 / 6), (0.0, 2 / 3), (math.sqrt(3), 1 / 6))
-#: No chart waits for longer than a limit of so many standard deviations.
-_HIGHEST = 100.0
+#: Steps along both errors, by which it is seen which of them is worse.
+_STEPS = np.array([[-0.1, 0.0], [0.1, 0.0], [0.0, -0.1], [0.0, 0.1]])
+#: How often the worst direction is looked for; the second time changes the fourth digit.
+_TURNS = 3
+#: Limits lie between these, in standard deviations of a window.
+_LOWEST, _HIGHEST = 1e-3, 100.0
 #: Run lengths beyond this are not exact any more.
 _LONGEST = 1e12
 
@@ -38,7 +41,7 @@ def cusum_limit(arl: float, *, k: float = 0.5) -> float:
     >>> round(cusum_limit(370), 3), round(cusum_limit(1000), 3)
     (4.095, 5.071)
     """
-    return float(brentq(lambda h: _excess(cusum_arl(h, k=k), arl), 1e-3, _HIGHEST, xtol=1e-6))
+    return float(brentq(lambda h: _excess(cusum_arl(h, k=k), arl), _LOWEST, _HIGHEST, xtol=1e-6))
 
 
 @lru_cache
@@ -46,9 +49,9 @@ def guaranteed_cusum_limit(arl: float, *, k: float, scores: int) -> float:
     """Return the limit at which ``CONFIDENCE`` of all calibrations run for ``arl`` windows or longer, in control.
 
     The calibration's mean is off by e ~ N(0, 1 / scores) and its standard deviation by a factor of about
-    N(1, 1 / (2 scores)); a window of the greatest weight is then off by N(0, 1 / ``PART_OF_CALIBRATION``). For each
-    standard deviation the error is found that makes the chart run for just ``arl`` windows, and then the limit at which
-    worse ones are rare enough.
+    N(1, 1 / (2 scores)); a window of the greatest weight is then off by N(0, 1 / ``PART_OF_CALIBRATION``). The
+    logarithm of the run length is nearly linear in both, so the limit is that of the worst of all errors that are as
+    far out as ``CONFIDENCE`` says: of the first-order reliability method (Hasofer and Lind 1974).
 
     Args:
         arl: Windows, above 1.
@@ -60,24 +63,24 @@ def guaranteed_cusum_limit(arl: float, *, k: float, scores: int) -> float:
     """
     if not 1 < arl < _LONGEST:
         raise ValueError(f"expected a run length between 1 and {_LONGEST:g} windows, got {arl:g}")
-    spreads = [(max(0.05, 1 + z / math.sqrt(2 * scores)), weight) for z, weight in _HERMITE]
-    of_mean = 1 / math.sqrt(PART_OF_CALIBRATION)
+    errors = np.array([1 / math.sqrt(PART_OF_CALIBRATION), 1 / math.sqrt(2 * scores)])
+    far = float(ndtri(CONFIDENCE))
+    worst, limit = np.array([1.0, 0.0]), 0.0
+    for _ in range(_TURNS):
+        limit = _limit_at(far * worst * errors, arl, k)
+        slopes = [_excess_at(limit, (far * worst + step) * errors, arl, k) for step in _STEPS]
+        downhill = np.array([slopes[0] - slopes[1], slopes[2] - slopes[3]])
+        worst = downhill / float(np.linalg.norm(downhill))
+    return round(limit, 4)
 
-    def shortfall(h: float) -> float:
-        likely = sum(weight * ndtr(_tolerable(h, arl, k, sd) / of_mean) for sd, weight in spreads)
-        return float(likely) - CONFIDENCE
 
-    return round(float(brentq(shortfall, cusum_limit(arl, k=k) / 2, _HIGHEST, xtol=1e-3)), 4)
+def _limit_at(off: Floats, arl: float, k: float) -> float:
+    return float(brentq(_excess_at, _LOWEST, _HIGHEST, args=(off, arl, k), xtol=1e-5))
 
 
-def _tolerable(h: float, arl: float, k: float, sd: float) -> float:
-    """Return the mean of the values at which the chart runs for just ``arl`` windows: it falls with the mean."""
-
-    def excess(mean: float) -> float:
-        return _excess(cusum_arl(h, k=k, mean=mean, sd=sd), arl)
-
-    worst, best = k + 5 * sd, -3 * sd
-    return float(brentq(excess, best, worst, xtol=1e-4)) if excess(best) > 0 else best
+def _excess_at(limit: float, off: Floats, arl: float, k: float) -> float:
+    """Return how much longer a chart runs whose values have the mean ``off[0]`` and the deviation 1 + ``off[1]``."""
+    return _excess(cusum_arl(limit, k=k, mean=float(off[0]), sd=1 + float(off[1])), arl)
 
 
 @lru_cache

@@ -1,6 +1,5 @@
 """What is told of charts and steps: only changes, each with an id that the same history always gives."""
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -63,11 +62,17 @@ def alert_notices(
         content = _alert(subject, chart, alert, plan, calibration)
         told += _changes(subject, alert.raised, content, last.get(subject))
     for subject, one in sorted(last.items()):
-        content = json.loads(one.body)
-        if subject not in now and content["active"]:
-            content |= {"active": False, "change": "revised", "revision": one.revision + 1}
-            told.append(_notice(subject, one.window, DriftAlerted.model_validate(content)))
+        before = DriftAlerted.model_validate_json(one.body)
+        if subject not in now and supported(before):
+            nothing = {"active": False, "cleared": None, "cleared_step": None}
+            body = before.model_copy(update={**nothing, "change": "revised", "revision": one.revision + 1})
+            told.append(_notice(subject, one.window, body))
     return told
+
+
+def supported(alert: DriftAlerted) -> bool:
+    """Say whether the samples that are known bear an alert out: one that neither stands nor is over is void."""
+    return alert.active or alert.cleared is not None or alert.cleared_step is not None
 
 
 def _changes(subject: str, window: int, content: dict[str, Any], last: Notice | None) -> list[Notice]:

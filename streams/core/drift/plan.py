@@ -32,7 +32,8 @@ class Plan:
     @cached_property
     def version(self) -> str:
         """Eight hex digits of the SHA-256 over every number: charts of different plans do not mix."""
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()[:8]
+        numbers = {name: float(value) for name, value in asdict(self).items()}
+        return hashlib.sha256(json.dumps(numbers, sort_keys=True).encode()).hexdigest()[:8]
 
     @property
     def arl(self) -> float:
