@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -54,7 +55,7 @@ def show(
         said = ", ".join(f"{name} {value!r}" for name, value in wanted.items())
         raise BadInput(f"no chart of {said}: `likeness drift show` lists those that there are")
     if as_json:
-        emit({"plan": {**vars(plan), "version": plan.version}, "charts": [one.as_dict(plan) for one in drawn]})
+        emit({"plan": {**asdict(plan), "version": plan.version}, "charts": [one.as_dict(plan) for one in drawn]})
         return
     page.print(_table(drawn, plan))
     for one in drawn:
@@ -100,7 +101,7 @@ def _line(one: "Drawn", limit: float) -> str:
 
 
 def _alert(alert: dict[str, Any]) -> str:
-    since = alert.get("since") or f"step {alert.get('since_step')}"
+    since = alert["since"][:16].replace("T", " ") if "since" in alert else f"step {alert['since_step']}"
     text = f"{alert['statistic']} since {since}"
     return f"[red]{text}[/]" if alert["active"] else f"[dim]{text}, over[/]"
 

@@ -10,9 +10,13 @@ from rich.text import Text
 from streams import topics
 from streams.cli.output import printable
 from streams.core.deadletter import explanation
-from streams.events import Decision, SampleJudged
+from streams.events import Decision, DriftAlerted, SampleJudged, TrainingAdvised
 
 _VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
+_CHARTS: dict[str, type[DriftAlerted] | type[TrainingAdvised]] = {
+    topics.DRIFT_ALERTS.name: DriftAlerted,
+    topics.TRAINING_FEEDBACK.name: TrainingAdvised,
+}
 #: So many characters of a message that is shown as it is.
 _SHOWN = 200
 
@@ -45,6 +49,11 @@ def for_reading(topic: str, record: Any) -> Text:
             return _verdict(SampleJudged.model_validate_json(value))
         except ValidationError:
             pass  # written by somebody else: shown as it is
+    if topic in _CHARTS:
+        try:
+            return _of_charts(_CHARTS[topic].model_validate_json(value))
+        except ValidationError:
+            pass
     text = value.decode(errors="replace")
     return Text(printable(text[:_SHOWN]) + ("…" if len(text) > _SHOWN else ""))
 
@@ -55,6 +64,19 @@ def _verdict(judged: SampleJudged) -> Text:
     if judged.decision is Decision.ACCEPTED:
         return _lines("✓", "green", what, [])
     return _lines("✗", "yellow", what, [f"{reason.code.value}: {reason.text}" for reason in judged.reasons])
+
+
+def _of_charts(told: DriftAlerted | TrainingAdvised) -> Text:
+    if isinstance(told, TrainingAdvised):
+        what = f"{told.advice}  run {told.run_id} step {told.step}"
+        return _lines(
+            "→", "green" if told.advice == "continue" else "yellow", printable(what), [printable(told.reason)]
+        )
+    names = (told.model, told.model_version, told.identity, told.run_id)
+    since = told.since or f"step {told.since_step}"
+    what = f"{told.change}  {told.statistic} of {' '.join(name for name in names if name)} since {since}"
+    why = f"{told.value:.1f}, limit {told.limit:.1f}"
+    return _lines("▲", "red" if told.active else "green", printable(what), [why])
 
 
 def _lines(mark: str, style: str, what: str, why: list[str]) -> Text:

@@ -124,7 +124,7 @@ class PrometheusMetrics(Metrics):
             elif record.topic in _TOLD:
                 name, labels = _TOLD[record.topic]
                 content = json.loads(record.value or b"{}")
-                self._count(name, **{label: str(content.get(label, "")) for label in labels})
+                self._count(name, 1, **{label: str(content.get(label, "")) for label in labels})
         self._observe("likeness_batch_seconds", seconds)
         self._set("likeness_last_progress_timestamp_seconds", time.time())
 

@@ -70,5 +70,5 @@ def _point(chart: Chart, point: Point, plan: Plan) -> dict[str, Any]:
     if chart.kind is not Kind.RUN:
         place = {"from": start_of(point.first, plan), "until": start_of(point.window + 1, plan)}
         place = {name: moment.isoformat() for name, moment in place.items()}
-    values = {name: standing.value for name, standing in point.standings.items()}
+    values = {str(name): standing.value for name, standing in point.standings.items()}
     return {**place, "samples": point.samples, "z": point.z, "ewma": point.ewma, **values}

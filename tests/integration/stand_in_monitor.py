@@ -1,0 +1,34 @@
+"""A monitor on a real Kafka and ledger, with a gallery in memory: ``python stand_in_monitor.py``."""
+
+import asyncio
+from datetime import UTC, datetime
+from functools import partial
+
+from streams.adapters.charts import SqlChartBook
+from streams.adapters.database import Database
+from streams.cli.drift_plan import drift_plan
+from streams.ports import Monitoring
+from streams.runtime.metrics import metered
+from streams.runtime.patience import Patience
+from streams.runtime.roles import MONITOR
+from streams.runtime.worker import work
+from streams.settings import Settings
+from streams.testing.examiner import STUB_SPACE
+from streams.testing.gallery import InMemoryGallery
+
+
+async def main() -> None:
+    settings = Settings()
+    plan = drift_plan(settings)
+    database = Database(settings.ledger or "")
+    await database.open()
+    services = Monitoring(SqlChartBook(database, plan), InMemoryGallery(STUB_SPACE), plan, partial(datetime.now, UTC))
+    try:
+        with metered(settings, MONITOR.name, ["milvus"]) as metrics:
+            await work(settings, services, MONITOR, Patience(metrics=metrics), metrics)
+    finally:
+        await database.close()
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

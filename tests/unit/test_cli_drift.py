@@ -1,0 +1,95 @@
+"""``likeness drift show`` on a ledger: what it prints for people and for programs."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from streams.adapters.charts import SqlChartBook
+from streams.adapters.database import Database
+from streams.cli.drift_plan import drift_plan
+from streams.cli.main import main
+from streams.ports import Monitoring
+from streams.settings import Settings
+from streams.steps import monitor
+from streams.testing.examiner import STUB_SPACE
+from streams.testing.gallery import InMemoryGallery
+from streams.testing.messages import message
+from streams.testing.services import FrozenClock
+from streams.testing.verdicts import judged
+from streams.topics import SAMPLES_ACCEPTED
+
+
+@pytest.fixture
+def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A ledger with eight steps of a training run, of which the last four are much worse, and one other sample."""
+    url = f"sqlite:///{tmp_path}/ledger.db"
+    monkeypatch.setenv("LIKENESS_LEDGER", url)
+    monkeypatch.setenv("LIKENESS_DATA_DIR", str(tmp_path))
+    monkeypatch.setenv("LIKENESS_DRIFT_CALIBRATION", "20")
+    monkeypatch.setenv("LIKENESS_DRIFT_WINDOWS_BETWEEN_FALSE_ALARMS", "10")
+    monkeypatch.setenv("LIKENESS_DRIFT_CHARTS", "1")
+    samples = [
+        judged(
+            number,
+            kind="training",
+            source="run-1",
+            step=number // 12,
+            similarity=(0.7 if number < 60 else 0.2) + 0.001 * (number % 12),
+        )
+        for number in range(144)
+    ]
+
+    async def fill() -> None:
+        database, plan = Database(url), drift_plan(Settings())
+        await database.open()
+        gallery = InMemoryGallery(STUB_SPACE)
+        services = Monitoring(SqlChartBook(database, plan), gallery, plan, FrozenClock())
+        one = judged(1000, similarity=0.7)
+        await monitor([message(each, topic=SAMPLES_ACCEPTED) for each in [*samples, one]], services)
+        await database.close()
+
+    asyncio.run(fill())
+
+
+def run(*arguments: str) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "show", *arguments])
+    assert not ended.value.code
+
+
+def test_programs_get_every_point_and_every_alert_and_the_plan(ledger, capsys):
+    run("--json")
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["plan"]["calibration"] == 20
+    charts = {one["kind"]: one for one in shown["charts"]}
+    assert sorted(charts) == ["identity", "model", "run"]
+    run_chart = charts["run"]
+    assert run_chart["calibration"]["scores"] == 24
+    assert [one["step"] for one in run_chart["points"]] == list(range(2, 11))
+    assert set(run_chart["points"][0]) == {"step", "samples", "z", "ewma", "fall", "rise", "shift"}
+    (alert,) = run_chart["alerts"]
+    assert (alert["statistic"], alert["since_step"], alert["active"]) == ("fall", 5, True)
+    assert [one["advice"] for one in run_chart["steps"]][-1] == "stop"
+    assert charts["identity"]["calibration"] is None
+
+
+def test_people_see_where_each_chart_stands_and_a_runs_steps(ledger, capsys):
+    run("--run", "run-1")
+    shown = capsys.readouterr().out
+    assert "run run-1" in shown
+    assert "fall since step 5" in shown
+    assert "stop" in shown
+
+
+def test_only_charts_with_an_alert_are_shown_where_asked(ledger, capsys):
+    run("--alerts", "--json")
+    assert [one["run_id"] for one in json.loads(capsys.readouterr().out)["charts"]] == ["run-1"]
+
+
+def test_a_name_without_a_chart_is_told(ledger, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "show", "--identity", "nobody"])
+    assert ended.value.code == 2
+    assert "no chart of identity 'nobody'" in capsys.readouterr().err
