@@ -67,6 +67,7 @@ notices = Table(
     "drift_notice",
     metadata,
     Column("subject", String(32), primary_key=True),
+    Column("topic", String(200), nullable=False),
     Column("scope", _KEY, nullable=False),
     Column("window", BigInteger, nullable=False),
     Column("revision", Integer, nullable=False),
@@ -126,13 +127,14 @@ def observation_of(row: Row[Any], known: Mapping[str, Chart]) -> Observation:
 
 def notice_of(row: Row[Any]) -> Notice:
     """Return what was last said."""
-    return Notice(row.subject, row.window, row.revision, row.body)
+    return Notice(row.subject, row.topic, row.window, row.revision, row.body)
 
 
 def notice_row(scope: str, notice: Notice) -> dict[str, Any]:
     """Return its row."""
     return {
         "subject": notice.subject,
+        "topic": notice.topic,
         "scope": scope,
         "window": notice.window,
         "revision": notice.revision,

@@ -5,7 +5,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from streams.adapters.chart_rows import charts, notices, points, scopes
+from streams.adapters.chart_rows import charts, notice_of, notices, points, scopes
 from streams.adapters.database import Database
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart
@@ -41,7 +41,7 @@ def _drawn(connection: Connection, plan: Plan) -> list[Drawn]:
             chart=Chart.of(key),
             calibration=Calibration.from_json(rows[key].calibration) if rows[key].calibration else None,
             points=tuple(by_chart[key]),
-            said=tuple(one.body for one in by_scope[rows[key].scope] if _is_of(one, key, rows[key].scope)),
+            said=tuple(notice_of(one) for one in by_scope[rows[key].scope] if _is_of(one, key, rows[key].scope)),
         )
         for key in sorted(rows)
     ]

@@ -23,7 +23,8 @@ async def monitor(messages: Sequence[Message], services: Monitoring) -> Effects:
     """From ``samples.accepted`` and ``samples.flagged`` to alerts and feedback, where something has changed."""
     scopes = await services.charts.put(_observations(messages, services))
     while pages := await services.charts.pages(scopes):
-        await services.charts.turn(await _turned(pages, services), at=services.now())
+        if await services.charts.turn(await _turned(pages, services), at=services.now()):
+            break
     untold = await services.charts.untold(TOLD_AT_ONCE)
     return Effects(tuple(record for _, record in untold), {}, tuple(name for name, _ in untold))
 

@@ -18,6 +18,8 @@ from streams.core.drift.fold import Control, fold
 from streams.core.drift.limits import PART_OF_CALIBRATION
 from streams.core.drift.notices import Notice
 from streams.core.drift.plan import Plan
+from streams.core.drift.whitening import Whitening
+from streams.core.similarity import unit
 from streams.events import ReasonCode
 from streams.testing.verdicts import judged
 
@@ -269,6 +271,46 @@ def test_an_alert_stands_while_there_is_nothing_new_to_say():
 def test_an_alert_that_was_over_and_has_lost_its_samples_support_is_void():
     said = turned(normal(range(40)) + normal(range(40, 60), mean=-2) + normal(range(60, 130))).notices
     assert [one["change"] for one in told(turned(normal(range(130)), notices=said[1:]))] == ["revised"]
+
+
+def around(direction: int, scores: list[Observation]) -> dict[str, np.ndarray]:
+    """Return an embedding near one axis for each sample."""
+    rng = np.random.default_rng(direction)
+    return {one.sample_id: unit((np.eye(8)[direction] + 0.2 * rng.normal(size=8)).astype(np.float32)) for one in scores}
+
+
+def test_faces_that_move_where_similarity_does_not_see_it_are_a_shift():
+    chart = Chart(Kind.MODEL, "m", basis="plan space")
+    before, after = normal(range(60), chart=chart), normal(range(60, 90), chart=chart)
+    held = replace(page(before + after), scope=chart.scope, kind=Kind.MODEL)
+    assert told(turn(held, PLAN, around(0, before + after), {})) == []
+    (raised,) = told(turn(held, PLAN, around(0, before) | around(1, after), {}))
+    assert (raised["statistic"], raised["kind"], raised["change"]) == ("shift", "model", "raised")
+    assert raised["since"] in ("1970-01-01T01:00:00Z", "1970-01-01T01:01:00Z")
+
+
+def test_embeddings_in_control_are_whitened_to_independent_values_of_variance_one():
+    rng = np.random.default_rng(6)
+    mix = rng.normal(size=(8, 8))
+    scores = normal(range(600), each=5)
+    embeddings = {one.sample_id: (mix @ rng.normal(size=8)).astype(np.float32) for one in scores}
+    calibration = Calibration.of(scores[:1500], through=299)
+    whitening = Whitening.of(scores[:1500], embeddings, calibration)
+    assert whitening is not None
+    assert whitening.dimensions == 8
+    fresh = [
+        whitening.window(scores[begin : begin + 5], embeddings, calibration) for begin in range(1500, len(scores), 5)
+    ]
+    covariance = np.cov(np.array(fresh).T)
+    # 300 windows: a variance is known to 8 %, and the calibration's own error adds some.
+    np.testing.assert_allclose(covariance, np.eye(8), atol=0.35)
+
+
+def test_without_enough_embeddings_nothing_is_whitened():
+    scores = normal(range(20))
+    calibration = Calibration.of(scores, through=19)
+    assert Whitening.of(scores, {}, calibration) is None
+    assert Whitening.of(scores, around(0, scores[:10]), calibration) is None
 
 
 def test_a_notice_is_the_same_record_whenever_it_is_published():

@@ -3,15 +3,13 @@
 from dataclasses import dataclass
 from typing import Any
 
+from streams import topics
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind
 from streams.core.drift.fold import Point
-from streams.core.drift.notices import start_of, supported
+from streams.core.drift.notices import Notice, start_of, supported
 from streams.core.drift.plan import Plan
-from streams.events import DriftAlerted, TrainingAdvised
-
-#: Of a message, what tells of its history and not of the samples.
-_HISTORY = ("version", "revision")
+from streams.events import Body, DriftAlerted, TrainingAdvised
 
 
 @dataclass(frozen=True)
@@ -22,26 +20,24 @@ class Drawn:
     calibration: Calibration | None
     """None while samples in control are still gathered."""
     points: tuple[Point, ...]
-    said: tuple[str, ...]
-    """The last message on each alert, and on each training step, as JSON."""
+    said: tuple[Notice, ...]
+    """The last on each alert, and on each training step."""
 
     @property
     def alerts(self) -> list[dict[str, Any]]:
         """Every alert that the samples support, the newest last."""
-        held = [DriftAlerted.model_validate_json(one) for one in self.said if '"alert_id"' in one]
-        found = [
-            one.model_dump(mode="json", exclude={*_HISTORY, "change"}, exclude_none=True)
-            for one in held
-            if supported(one)
-        ]
+        held = [DriftAlerted.model_validate_json(one.body) for one in self._said(topics.DRIFT_ALERTS)]
+        found = [_shown(one, "change") for one in held if supported(one)]
         return sorted(found, key=lambda each: (each.get("raised_step", 0), each.get("raised", ""), each["statistic"]))
 
     @property
     def steps(self) -> list[dict[str, Any]]:
         """What is advised at each step of a training run, in order."""
-        held = [TrainingAdvised.model_validate_json(one) for one in self.said if '"advice"' in one]
-        found = [one.model_dump(mode="json", exclude={*_HISTORY}, exclude_none=True) for one in held]
-        return sorted(found, key=lambda each: int(each["step"]))
+        held = [TrainingAdvised.model_validate_json(one.body) for one in self._said(topics.TRAINING_FEEDBACK)]
+        return [_shown(one) for one in sorted(held, key=lambda each: each.step)]
+
+    def _said(self, topic: topics.Topic) -> list[Notice]:
+        return [one for one in self.said if one.topic == topic.name]
 
     def as_dict(self, plan: Plan) -> dict[str, Any]:
         """Return everything, as JSON takes it."""
@@ -59,6 +55,11 @@ class Drawn:
             "alerts": self.alerts,
             "steps": self.steps,
         }
+
+
+def _shown(told: Body, *history: str) -> dict[str, Any]:
+    """Return what was said, without what tells of its history and not of the samples."""
+    return told.model_dump(mode="json", exclude={"version", "revision", *history}, exclude_none=True)
 
 
 def _described(calibration: Calibration) -> dict[str, Any]:

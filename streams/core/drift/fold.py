@@ -1,6 +1,6 @@
 """From a chart's windows, in order, to its points and its alerts. A fold: it goes on from any point."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -18,8 +18,7 @@ from streams.core.faces import Embedding
 MOVERS = 5
 
 Statistic = Literal["fall", "rise", "shift"]
-STATISTICS: tuple[Statistic, ...] = ("fall", "rise", "shift")
-_SIGN = {"fall": -1.0, "rise": 1.0}
+_SIGN: dict[Statistic, float] = {"fall": -1.0, "rise": 1.0}
 
 
 class Mover(BaseModel):
@@ -129,85 +128,81 @@ def _beginning(chart: Chart, window: int, control: Control) -> Point:
     return Point(first=window, window=window, samples=0, z=0.0, ewma=0.0, standings=standings)
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """What one statistic reads in one window."""
+
+    statistic: Statistic
+    value: float
+    limit: float
+    over: bool
+    """Whether an alert that stands is over."""
+    first: int
+    window: int
+    scored: tuple[tuple[float, Observation], ...]
+    """The window's samples with their normal scores."""
+
+    def movers(self) -> list[Mover]:
+        """Return the samples that moved it towards an alert; a shift has no side, so whatever is far out counts."""
+        sign = _SIGN.get(self.statistic)
+        moved = ((abs(z) if sign is None else sign * z, one) for z, one in self.scored)
+        return [Mover(by=round(by, 6), sample_id=one.sample_id, identity=one.identity) for by, one in moved if by > 0]
+
+
 def _advance(before: Point, group: Sequence[Observation], control: Control) -> tuple[Point, list[Alert]]:
-    plan, first, window = control.plan, group[0].window, group[-1].window
-    score = control.calibration.window(group)
-    vector, t2 = before.vector, before.standings["shift"].value
+    """Return the point of the next window, and what it raises or clears."""
+    weight, score = control.plan.weight, control.calibration.window(group)
     y = control.whitening.window(group, control.embeddings, control.calibration) if control.whitening else None
+    vector = before.vector
     if y is not None:
-        same = len(before.vector) == len(y)
-        vector = charts.mewma(before.vector if same else (), y, weight=plan.weight)
-        t2 = charts.t_squared(vector, weight=plan.weight, error=1 / PART_OF_CALIBRATION)
+        vector = charts.mewma(vector if len(vector) == len(y) else (), y, weight=weight)
     standings: dict[Statistic, Standing] = {}
     changed: list[Alert] = []
-    for statistic in STATISTICS:
-        old = before.standings[statistic]
-        if statistic == "shift":
-            limit = plan.shift_limit(len(vector)) if vector else 0.0
-            value, over = t2, t2 <= limit / 2
-        else:
-            limit = plan.cusum_limit
-            value = charts.cusum(old.value, _SIGN[statistic] * score.value, k=plan.k, limit=limit)
-            over = value == 0
-        sign = _SIGN.get(statistic)
-        new, alert = _stand(
-            old, value, limit, over, statistic, (first, window), score.scores, _by(group, control, sign)
-        )
-        standings[statistic] = new
+    for reading in _readings(before, group, score.value, vector, control):
+        standings[reading.statistic], alert = _stand(before.standings[reading.statistic], reading)
         changed += [alert] if alert is not None else []
     point = Point(
-        first=first,
-        window=window,
+        first=group[0].window,
+        window=group[-1].window,
         samples=score.scores,
         z=score.value,
-        ewma=charts.ewma(before.ewma, score.value, weight=plan.weight),
+        ewma=charts.ewma(before.ewma, score.value, weight=weight),
         vector=vector,
         standings=standings,
     )
     return point, changed
 
 
-def _by(group: Sequence[Observation], control: Control, sign: float | None) -> Callable[[], list[Mover]]:
-    """Return what lists how far each sample of a window moved the chart; for a shift whatever is far out counts."""
+def _readings(
+    before: Point, group: Sequence[Observation], z: float, vector: tuple[float, ...], control: Control
+) -> Iterator[_Reading]:
+    plan, windows = control.plan, (group[0].window, group[-1].window)
+    scores = ((control.calibration.normal_score(one), one) for one in group)
+    scored = tuple((score, one) for score, one in scores if score is not None)
+    for statistic, sign in _SIGN.items():
+        value = charts.cusum(before.standings[statistic].value, sign * z, k=plan.k, limit=plan.cusum_limit)
+        yield _Reading(statistic, value, plan.cusum_limit, value == 0, *windows, scored)
+    t2 = charts.t_squared(vector, weight=plan.weight, error=1 / PART_OF_CALIBRATION)
+    limit = plan.shift_limit(len(vector)) if vector else 0.0
+    yield _Reading("shift", t2, limit, t2 <= limit / 2, *windows, scored)
 
-    def movers() -> list[Mover]:
-        scores = ((control.calibration.normal_score(one), one) for one in group)
-        return [
-            Mover(by=round(abs(z) if sign is None else sign * z, 6), sample_id=one.sample_id, identity=one.identity)
-            for z, one in scores
-            if z is not None
-        ]
 
-    return movers
-
-
-def _stand(
-    old: Standing,
-    value: float,
-    limit: float,
-    over: bool,
-    statistic: Statistic,
-    windows: tuple[int, int],
-    samples: int,
-    movers: Callable[[], list[Mover]],
-) -> tuple[Standing, Alert | None]:
+def _stand(old: Standing, reading: _Reading) -> tuple[Standing, Alert | None]:
     """Return where a statistic stands after a window, and its alert where that is raised or cleared now."""
-    first, window = windows
-    if over:
-        cleared = old.alert.model_copy(update={"cleared": window}) if old.alert else None
-        return Standing(value=value), cleared
-    since = first if old.since is None else old.since
-    moved = [one for one in (*old.movers, *movers()) if one.by > 0]
-    moved_by = tuple(sorted(moved, key=lambda one: (-one.by, one.sample_id))[:MOVERS])
+    if reading.over:
+        cleared = old.alert.model_copy(update={"cleared": reading.window}) if old.alert else None
+        return Standing(value=reading.value), cleared
+    since = reading.first if old.since is None else old.since
+    moved = sorted((*old.movers, *reading.movers()), key=lambda one: (-one.by, one.sample_id))[:MOVERS]
     raised = None
-    if old.alert is None and value > limit:
+    if old.alert is None and reading.value > reading.limit:
         raised = Alert(
-            statistic=statistic,
-            raised=window,
+            statistic=reading.statistic,
+            raised=reading.window,
             since=since,
-            value=value,
-            limit=limit,
-            samples=samples,
-            moved_by=moved_by,
+            value=reading.value,
+            limit=reading.limit,
+            samples=len(reading.scored),
+            moved_by=tuple(moved),
         )
-    return Standing(value=value, since=since, movers=moved_by, alert=old.alert or raised), raised
+    return Standing(value=reading.value, since=since, movers=tuple(moved), alert=old.alert or raised), raised

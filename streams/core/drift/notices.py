@@ -18,6 +18,10 @@ from streams.events import Body, DriftAlerted, MovedBy, TrainingAdvised, cloud_e
 #: ``ce_source`` of every alert and every feedback.
 SOURCE = "/likeness/monitor"
 
+_BODIES: dict[str, type[Body]] = {
+    topics.DRIFT_ALERTS.name: DriftAlerted,
+    topics.TRAINING_FEEDBACK.name: TrainingAdvised,
+}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -27,6 +31,7 @@ class Notice:
 
     subject: str
     """Id of an alert, or of one step's feedback."""
+    topic: str
     window: int
     """In which the alert was raised, or the step."""
     revision: int
@@ -35,11 +40,9 @@ class Notice:
 
     def record(self, now: datetime) -> Record:
         """Return what is published; ``now`` is when it was found out."""
-        alert = '"alert_id"' in self.body
-        topic = topics.DRIFT_ALERTS if alert else topics.TRAINING_FEEDBACK
-        content: Body = (DriftAlerted if alert else TrainingAdvised).model_validate_json(self.body)
+        content = _BODIES[self.topic].model_validate_json(self.body)
         headers = cloud_event(content, id=f"{self.subject}-{self.revision}", source=SOURCE, time=now)
-        return Record(topic.name, self.subject.encode(), self.body.encode(), headers, now)
+        return Record(self.topic, self.subject.encode(), self.body.encode(), headers, now)
 
 
 def alert_notices(
@@ -53,7 +56,7 @@ def alert_notices(
         plan: Gives the windows their times.
         calibration: What the charts are held against; None where they have no points any more.
     """
-    last = {one.subject: one for one in said if '"alert_id"' in one.body}
+    last = {one.subject: one for one in said if one.topic == topics.DRIFT_ALERTS.name}
     told = []
     now: set[str] = set()
     for chart, alert in alerts:
@@ -93,7 +96,8 @@ def _changes(subject: str, window: int, content: dict[str, Any], last: Notice | 
 
 
 def _notice(subject: str, window: int, body: DriftAlerted | TrainingAdvised) -> Notice:
-    return Notice(subject, window, body.revision, to_json(body).decode())
+    topic = topics.DRIFT_ALERTS if isinstance(body, DriftAlerted) else topics.TRAINING_FEEDBACK
+    return Notice(subject, topic.name, window, body.revision, to_json(body).decode())
 
 
 def _alert(subject: str, chart: Chart, alert: Alert, plan: Plan, calibration: Calibration | None) -> dict[str, Any]:
@@ -146,7 +150,7 @@ def step_notices(
         begin: The first that may have changed.
         open_from: The newest step; those before it are complete.
     """
-    last = {one.subject: one for one in said if '"alert_id"' not in one.body}
+    last = {one.subject: one for one in said if one.topic == topics.TRAINING_FEEDBACK.name}
     run_id = Chart.run_of(scope)
     told = []
     for place, (step, metrics) in enumerate(steps):

@@ -54,6 +54,7 @@ def upgrade() -> None:
     op.create_table(
         "drift_notice",
         sa.Column("subject", sa.String(32), primary_key=True),
+        sa.Column("topic", sa.String(200), nullable=False),
         sa.Column("scope", _KEY, nullable=False),
         sa.Column("window", sa.BigInteger, nullable=False),
         sa.Column("revision", sa.Integer, nullable=False),
