@@ -37,8 +37,8 @@ from streams.core.drift.training import StepMetrics
 from streams.core.ids import alert_id
 from streams.core.records import Record
 
-#: Before every window.
-_BEGINNING = -(2**62)
+#: Before every window, and after every one.
+_BEGINNING, _END = -(2**62), 2**63 - 1
 
 
 class SqlChartBook:
@@ -154,7 +154,7 @@ def _page(connection: Connection, row: Row[Any], open_from: int) -> Page:
     known = {key: Chart.of(key) for key in sorted(keys)}
     before = _last_points(connection, list(known), begin) if calibration else {}
     from_ = {key: before[key].window if key in before else _through(calibration) for key in known}
-    until = samples.c.window < (2**62 if kind is Kind.RUN else open_from)
+    until = samples.c.window < (_END if kind is Kind.RUN else open_from)
     held = [
         observation_of(found, known)
         for key, window in from_.items()

