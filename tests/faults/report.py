@@ -68,7 +68,12 @@ def _verdict(result: Mapping[str, Any]) -> str:
         f"Repeated records, the same to the byte: {repeated}. At least once is what the topics promise.",
     ]
     if result["broken"] or result["oddities"]:
-        lines += ["", "Also:", "", *(f"- {one}" for one in [*result["broken"], *result["oddities"]])]
+        lines += [
+            "",
+            "Also (a worker that one fault killed while another one told it to stop is told here):",
+            "",
+            *(f"- {one}" for one in [*result["broken"], *result["oddities"]]),
+        ]
     return "\n".join([*lines, ""])
 
 
