@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from generators.weights import PUBLISHED, ensure, read
-from streams.adapters import facenet_weights, onnx_models
+from streams.adapters import facenet_weights, int8_models, onnx_models, onnx_networks
 from streams.cards import as_text, read_card
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.settings import read_settings
@@ -51,7 +51,21 @@ def _known() -> dict[str, _Known]:
         lambda cache_dir, report: onnx_models.ensure(read_settings(), report),
         lambda cache_dir: onnx_models.check(exported),
     )
-    return {known.name: known for known in (*generators, facenet, engine)}
+    return {known.name: known for known in (*generators, facenet, engine, *_in_integers())}
+
+
+def _in_integers() -> list[_Known]:
+    """Return the embedder in 8-bit integers, where the settings ask for it: it takes minutes to make."""
+    settings = read_settings()
+    if settings.precision == "fp32" or settings.engine != "onnxruntime":
+        return []
+    return [
+        _Known(
+            int8_models.folder_of(settings).name,
+            lambda cache_dir, report: int8_models.ensure(settings, onnx_networks.load(settings, report), report),
+            lambda cache_dir: int8_models.check(settings),
+        )
+    ]
 
 
 @weights.command()

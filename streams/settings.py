@@ -76,6 +76,9 @@ class Settings(BaseSettings):
     """What runs both networks; torch is the reference, and twice as slow."""
     providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"
     """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
+    precision: Literal["fp32", "int8", "auto"] = "fp32"
+    """What embeds a face at the first look: 32-bit floats, or 8-bit integers, which are faster and a little off; what
+    that could change is embedded again in floats. auto: what is faster here. Integers are made once, in minutes."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
     batch_wait_seconds: PositiveFloat = 0.1

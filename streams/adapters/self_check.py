@@ -2,6 +2,11 @@
 
 An engine that computes something else does not fail: it gives unit vectors, of which some are even near each other, and
 every verdict on them is wrong. (torch 2.15's compiler did so with frozen weights, at a perfect separation of pairs.)
+
+Which embeddings are of one space, and may be compared: those of engines that compute in 32-bit floats and agree with
+what is known (``LEAST_COSINE``), and those in 8-bit integers that come as near to them as their card says. The first
+class is what galleries hold and verdicts rest on. The second only tells which faces must be embedded in the first, so
+the precision is no part of the space's fingerprint.
 """
 
 import json
@@ -11,7 +16,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.faces import Examined, Sighting
+from streams.adapters.crops import cut_out
+from streams.adapters.decode import decode_here
+from streams.adapters.detector import Detect, Detector
+from streams.core.faces import Embedding, Examined, Pixels, Sighting, Undecodable
 from streams.errors import Unready
 
 _FOLDER = Path(__file__).with_name("known_faces")
@@ -31,7 +39,7 @@ def self_check(examine: Callable[[Sequence[bytes]], list[Examined]], embedder: s
     known = _known(embedder)
     if known is None:
         return None
-    seen = examine([file.read_bytes() for file in sorted(_FOLDER.glob("*.png"))])
+    seen = examine(known_images())
     found = [one.largest.embedding for one in seen if isinstance(one, Sighting) and one.largest is not None]
     if len(found) < len(known):
         raise _wrong(engine, f"finds {len(found)} of {len(known)} known faces")
@@ -40,6 +48,40 @@ def self_check(examine: Callable[[Sequence[bytes]], list[Examined]], embedder: s
     if not least >= LEAST_COSINE:
         raise _wrong(engine, f"embeds a known face with a cosine of {least:.4f} to what it should be")
     return least
+
+
+def known_images() -> list[bytes]:
+    """Return the known faces, encoded."""
+    return [file.read_bytes() for file in sorted(_FOLDER.glob("*.png"))]
+
+
+def known_crops(detect: Detect) -> Pixels:
+    """Return the known faces, cut out as a network finds them: uint8 (N, 160, 160, 3)."""
+    images = [image for image in decode_here(known_images()) if not isinstance(image, Undecodable)]
+    found = Detector(detect).find(images)
+    return np.stack([cut_out(image, faces[0].box) for image, faces in zip(images, found, strict=True) if faces])
+
+
+def check_fast(exact: Sequence[Embedding], fast: Sequence[Embedding], least: float) -> float:
+    """Hold embeddings in 8-bit integers against the exact ones of the same faces; return the least cosine.
+
+    Processors without the instructions that multiply 8-bit integers may saturate, and are wrong without a word.
+
+    Args:
+        exact: In 32-bit floats, unit length.
+        fast: In 8-bit integers, unit length.
+        least: The least cosine where the network was made.
+
+    Raises:
+        Unready: If one is less alike.
+    """
+    found = float(np.min([(one * two).sum() for one, two in zip(exact, fast, strict=True)]))
+    if not found >= least:
+        raise Unready(
+            f"expected 8-bit integers to embed known faces with a cosine of {least:.4f} to those in 32-bit floats, as"
+            f" where they were made, got {found:.4f}: set LIKENESS_PRECISION=fp32 on this machine"
+        )
+    return found
 
 
 def _known(embedder: str) -> npt.NDArray[np.float32] | None:

@@ -39,6 +39,16 @@ class EmbeddingSpace:
 
 
 @dataclass(frozen=True, eq=False)
+class Rough:
+    """What an embedding in 8-bit integers comes with: how far off it may be, and what the exact one takes."""
+
+    error: float
+    """The most by which a similarity may differ from that of the embedding in 32-bit floats."""
+    crop: Pixels
+    """The face as the embedder takes it."""
+
+
+@dataclass(frozen=True, eq=False)
 class Face:
     """One detected and embedded face."""
 
@@ -51,6 +61,8 @@ class Face:
     """The detector's own, in [0, 1]."""
     sharpness: float
     """Variance of the Laplacian of the grey 160 x 160 crop, 0 and up; small is blurred."""
+    rough: Rough | None = None
+    """None where the embedding was computed in 32-bit floats."""
 
     @property
     def side(self) -> float:
