@@ -67,7 +67,7 @@ def check(settings: Settings) -> ModelCard:
     if card is None or card.weights_sha256 != got or not _complete(settings):
         raise WeightsUnusable(
             f"expected {file} as its card.json says, made from the present {onnx_models.EMBED}, got {got}; delete the"
-            f" folder {folder}, it is made again where LIKENESS_PRECISION asks for it"
+            f" folder {folder}, and `likeness weights fetch` with LIKENESS_PRECISION=int8 makes it again"
         )
     return card
 
