@@ -93,7 +93,8 @@ def _read(core: Any, file: Path) -> Any:
     try:
         return core.read_model(file)
     except RuntimeError as error:
-        raise WeightsUnusable(f"expected an ONNX network in {file}, got {error}; delete {file.parent}") from error
+        said = " ".join(str(error).split())  # over many lines
+        raise WeightsUnusable(f"expected an ONNX network in {file}, got {said}; delete {file.parent}") from error
 
 
 def _first_pooled(model: Any, file: Path) -> Any:

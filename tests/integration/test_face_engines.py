@@ -19,16 +19,19 @@ from streams.adapters.decode import encode_png
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.facenet_weights import load_embedder
 from streams.core.faces import Face, Pixels, Sighting
-from streams.errors import Unready
+from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
 
 #: Images of one face that fills the frame, and scenes with up to three faces on a larger canvas.
 FACES, SCENES = 200, 40
 BATCH = 16
 
-#: Engines that read the exported networks.
-EXPORTED = ["onnxruntime", "openvino"]
-CPU = "CPUExecutionProvider"
+#: Engines that read the exported networks, and how.
+NETWORK = {
+    "onnxruntime": partial(onnx_sessions.network, providers=["CPUExecutionProvider"]),
+    "openvino": openvino_sessions.network,
+}
+EXPORTED = list(NETWORK)
 
 #: Prints which of the two packages is loaded.
 LOADED = "print(*(name for name in ('openvino', 'openvino_telemetry') if sys.modules.get(name)))"
@@ -116,16 +119,23 @@ def test_the_same_crop_has_the_same_embedding_to_the_fourth_digit(name: str):
 @pytest.mark.parametrize("name", EXPORTED)
 def test_an_exported_embedder_also_gives_what_comes_before_its_last_layer_and_the_length(name: str):
     folder, whole = onnx_models.ensure(Settings()), load_embedder(Settings())[0]
-    run = {"openvino": openvino_sessions.network, "onnxruntime": partial(onnx_sessions.network, providers=[CPU])}[name]
     crops = np.random.default_rng(3).standard_normal((3, 3, 160, 160)).astype(np.float32)
 
-    embedding, features, length = run(folder / onnx_models.EMBED, threads=2)(crops)
+    embedding, features, length = NETWORK[name](folder / onnx_models.EMBED, threads=2)(crops)
 
     with torch.inference_mode():
         vector = whole.last_bn(whole.last_linear(torch.from_numpy(features)))
         assert np.allclose(embedding, whole(torch.from_numpy(crops)), atol=1e-4)
     assert features.shape == (3, 1792)
     assert np.allclose(embedding * length, vector, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_a_file_that_is_no_network_is_refused(name: str, tmp_path: Path):
+    (tmp_path / "embed.onnx").write_bytes(b"no network")
+
+    with pytest.raises(WeightsUnusable, match=r"expected an ONNX network in .*embed\.onnx.*delete"):
+        NETWORK[name](tmp_path / "embed.onnx", threads=2)
 
 
 def test_all_engines_share_one_embedding_space():
