@@ -33,6 +33,10 @@ Similarity = Annotated[float, Field(ge=-1, le=1)]
 """Cosine similarity in [-1, 1]; larger is nearer."""
 
 
+Precision = Literal["fp32", "bf16", "int8"]
+"""Numbers that an embedding was computed with: 32-bit floats, 16-bit ones (bfloat16) or 8-bit integers."""
+
+
 class Decision(StrEnum):
     ACCEPTED = "accepted"
     FLAGGED = "flagged"
@@ -202,6 +206,10 @@ class SampleJudged(Body):
     margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
     nearest: tuple[NearReference, ...]
+    precision: Precision | None = None
+    """Of the embedding behind ``similarity``, ``margin`` and ``nearest``; left out: 32-bit floats."""
+    similarity_error: float | None = None
+    """The most by which a similarity may differ from the one in 32-bit floats; none of it could change the verdict."""
     faces: int | None = None
     """Faces found; None where there is no image."""
     face_box: tuple[float, float, float, float] | None = None

@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Protocol
 
 from streams.core.consent import Consent
-from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
@@ -59,6 +59,13 @@ class Examiner(Protocol):
 
     async def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order. Bad bytes are an outcome, not an error."""
+
+
+class TwofoldExaminer(Examiner, Protocol):
+    """An examiner whose first look may be rough: then faces say so, and can be embedded again."""
+
+    async def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Return the same, in order, with every rough face embedded in 32-bit floats."""
 
 
 class Gallery(Protocol):
@@ -242,9 +249,9 @@ class Services:
     """All that ``generate`` and ``judge`` use. Built once, by the composition root."""
 
     generator: Generator
-    examiner: Examiner
+    examiner: TwofoldExaminer
     lone_examiner: Examiner
-    """Examines in a child process of its own, so that an image that kills its reader kills nothing else."""
+    """Examines in a child process of its own, so that an image that kills its reader kills no other; never rough."""
     gallery: Gallery
     images: Images
     ledger: Ledger

@@ -80,7 +80,8 @@ async def open_services(
     policy = load_policy(settings.policy)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
-        lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space, canary=known_good())
+        exactly = settings.model_copy(update={"precision": "fp32"})
+        lone_examiner = LoneExaminer(partial(FaceEngine.load, exactly), examiner.space, canary=known_good())
         stack.push_async_callback(lone_examiner.close)
         generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)
         await generator.open()

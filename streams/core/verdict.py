@@ -40,6 +40,8 @@ def verdict(
         similarity=measurement.similarity,
         margin=measurement.margin,
         nearest=measurement.nearest,
+        precision=measurement.precision,
+        similarity_error=measurement.similarity_error,
         faces=measurement.faces,
         face_box=measurement.face_box,
         limits=policy.limits.model_dump(),

@@ -109,10 +109,10 @@ async def _look(
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
     judged = [
-        verdict.outcome(one, measurement, trace_of(candidates[one.sample_id].message.headers))
-        for one, measurement in appraised
+        verdict.outcome(one.judged, one.measurement, trace_of(candidates[one.judged.sample_id].message.headers))
+        for one in appraised
     ]
-    embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
+    embeddings = {one.judged.sample_id: one.embedding for one in appraised if one.embedding is not None}
     return judged, burials, embeddings
 
 

@@ -15,6 +15,7 @@ from streams.core.similarity import centroid, concentration
 from streams.errors import BadInput
 from streams.events import Name
 from streams.ports import Services
+from streams.steps.examine import examine_exactly
 
 #: The file in each person's folder that says that, and until when, the person agreed.
 CONSENT_FILE = "consent.toml"
@@ -110,7 +111,7 @@ async def _references(
     references: dict[str, Reference] = {}
     for start in range(0, len(readable), BATCH):
         batch = readable[start : start + BATCH]
-        examined = await services.examiner.examine([data for _, data in batch])
+        examined = await examine_exactly([data for _, data in batch], services.examiner)
         for (name, data), seen in zip(batch, examined, strict=True):
             face = only_face(seen)
             if isinstance(face, str):

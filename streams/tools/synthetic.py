@@ -13,6 +13,7 @@ from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.events import ImageRef
 from streams.ports import Prompt, Services
+from streams.steps.examine import examine_exactly
 from streams.tools.enrol import only_face, refuse_other_origin, summarise
 
 #: No two anchors may be as similar as this: strangers among real people hardly ever are.
@@ -72,7 +73,7 @@ class _Artist:
             pixels += await self.services.generator.generate(self.model, self.version, rest)
         refs = await asyncio.gather(*(self.services.images.put_pixels(picture) for picture in pixels))
         encoded = await asyncio.gather(*(self.services.images.get(ref) for ref in refs))
-        faces = [only_face(seen) for seen in await self.services.examiner.examine(encoded)]
+        faces = [only_face(seen) for seen in await examine_exactly(encoded, self.services.examiner)]
         return [None if isinstance(face, str) else (ref, face) for ref, face in zip(refs, faces, strict=True)]
 
 

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from streams.adapters.crops import cut_out, sharpness, whitened
 from streams.adapters.decode import encode_png
 from streams.adapters.detector import Detector
-from streams.adapters.face_engine import FaceEngine, cut_out, embedding_space, sharpness, whitened
+from streams.adapters.face_engine import FaceEngine, embedding_space
 from streams.adapters.face_networks import FaceNetworks
 from streams.adapters.facenet_weights import Published
 from streams.adapters.faces import FaceExaminer
