@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import platformdirs
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -78,8 +78,8 @@ class Settings(BaseSettings):
     """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
-    batch_wait_seconds: PositiveFloat = 0.1
-    """How long an agent waits for a batch to fill."""
+    batch_wait_seconds: NonNegativeFloat = 0.01
+    """How long an agent that has a message waits for more of them to judge together, where no full batch waits."""
     threads: PositiveInt = 2
     """Compute threads of one worker process."""
     call_timeout_seconds: PositiveFloat = 30.0
