@@ -82,6 +82,9 @@ class Settings(BaseSettings):
     """How long an agent that has a message waits for more of them to judge together, where no full batch waits."""
     threads: PositiveInt = 2
     """Compute threads of one worker process."""
+    pin: bool = False
+    """Whether a supervisor gives each judge its own share of the cores, and as many threads: for machines on which
+    nothing but judges runs, as what is pinned cannot make room for anything else."""
     call_timeout_seconds: PositiveFloat = 30.0
     """How long one call of Triton or Milvus may take before it is tried again."""
     session_timeout_seconds: PositiveFloat = 30.0

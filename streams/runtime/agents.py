@@ -8,7 +8,7 @@ process: the batch comes again, to this worker or another one.
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -17,6 +17,7 @@ from mode import CrashingSupervisor
 
 from streams.core.records import Message, Record
 from streams.ports import Services
+from streams.runtime.batches import batches
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
@@ -41,7 +42,7 @@ def add_agent(
     async def run(stream: Any) -> None:
         # Or Faust would count a message as done as soon as the next one is asked for, and commit that.
         stream.enable_acks = False
-        async for events in _batches(stream, settings.batch_size, settings.batch_wait_seconds):
+        async for events in batches(stream, settings.batch_size, settings.batch_wait_seconds):
             messages, began = [_message(event) for event in events], time.monotonic()
             metrics.read(messages)
             try:
@@ -58,22 +59,6 @@ def add_agent(
             metrics.done(effects, seconds=time.monotonic() - began)
 
     app.agent(source, name=f"likeness.{role.name}", concurrency=1, supervisor_strategy=CrashingSupervisor)(run)
-
-
-async def _batches(stream: Any, most: int, wait_seconds: float) -> AsyncIterator[list[Any]]:
-    """Yield what is there, in order: at least one event, at most ``most``.
-
-    A lone event waits ``wait_seconds`` for those that come with it, and no longer; where a full batch is fetched
-    already, nothing is waited for. (Faust's own ``noack_take`` waits for its timeout before anything but a full batch.)
-    """
-    fetched, events = stream.channel.queue, []
-    async for _ in stream:
-        events.append(stream.current_event)
-        if len(events) == 1 and fetched.qsize() < most - 1:
-            await asyncio.sleep(wait_seconds)
-        if len(events) == most or fetched.empty():
-            yield events
-            events = []
 
 
 def _message(event: Any) -> Message:

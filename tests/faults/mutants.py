@@ -59,7 +59,7 @@ MUTANTS = {
             "nothing is acknowledged before it is done: take() acknowledges in a finally",
             (
                 Change(
-                    _AGENTS, "in _batches(stream, settings.batch_size, ", "in stream.take_events(settings.batch_size, "
+                    _AGENTS, "in batches(stream, settings.batch_size, ", "in stream.take_events(settings.batch_size, "
                 ),
                 Change(_AGENTS, "stream.enable_acks = False", "pass"),
                 Change(_AGENTS, "await stream.ack(event)", "pass"),
