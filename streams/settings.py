@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import platformdirs
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -82,10 +82,13 @@ class Settings(BaseSettings):
     here. They are prepared once, in minutes; fp32 needs nothing, and has the same numbers on every machine."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
-    batch_wait_seconds: PositiveFloat = 0.1
-    """How long an agent waits for a batch to fill."""
+    batch_wait_seconds: NonNegativeFloat = 0.01
+    """How long an agent that has a message waits for more of them to judge together, where no full batch waits."""
     threads: PositiveInt = 2
     """Compute threads of one worker process."""
+    pin: bool = False
+    """Whether a supervisor gives each judge its own share of the cores, and as many threads: for machines on which
+    nothing but judges runs, as what is pinned cannot make room for anything else."""
     call_timeout_seconds: PositiveFloat = 30.0
     """How long one call of Triton or Milvus may take before it is tried again."""
     session_timeout_seconds: PositiveFloat = 30.0

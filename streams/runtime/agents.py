@@ -17,6 +17,7 @@ from mode import CrashingSupervisor
 
 from streams.core.records import Message, Record
 from streams.ports import Services
+from streams.runtime.batches import batches
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.roles import Role
@@ -38,11 +39,10 @@ def add_agent(
     raw: dict[str, Any] = {"key_type": bytes, "value_type": bytes, "key_serializer": "raw", "value_serializer": "raw"}
     source = app.topic(*(topic.name for topic in role.sources), **raw)
 
-    async def run(stream: Any) -> None:  # Faust's own type of a stream lacks noack_take
-        # When noack_take is left, by whatever error, it gives the stream back as it found it, and Faust reads on to the
-        # end of what was fetched while the process shuts down: that would count unseen messages as done, and commit.
+    async def run(stream: Any) -> None:
+        # Or Faust would count a message as done as soon as the next one is asked for, and commit that.
         stream.enable_acks = False
-        async for events in stream.noack_take(settings.batch_size, within=settings.batch_wait_seconds):
+        async for events in batches(stream, settings.batch_size, settings.batch_wait_seconds):
             messages, began = [_message(event) for event in events], time.monotonic()
             metrics.read(messages)
             try:
