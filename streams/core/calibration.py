@@ -62,8 +62,11 @@ class LikelihoodRatio(_Measured):
 
     similarity: tuple[Similarity, ...]
     log_ratio: tuple[float, ...]
-    cllr: Annotated[float, Field(ge=0)] | None
-    """Cost in bits, 0 is perfect and 1 is no information; of comparisons that the map was not fitted to."""
+    cllr: Annotated[float, Field(ge=0)] | None = None
+    """Cost in bits, 0 is perfect and 1 is no information, of comparisons that the map was not fitted to.
+
+    None where there were too few people for that.
+    """
     min_cllr: Annotated[float, Field(ge=0)]
     """The same of the best possible map."""
 

@@ -50,9 +50,10 @@ def test_the_version_says_by_content_which_policy_it_is():
         ("margin = 0.05", "margin = -0.1", "limits.margin"),
         ("similarity = 0.5", "similarity = 1.5", "limits.similarity"),
         ('domain = "photo"', 'domain = "drawing"', "holds_for.domain"),
-        ("centroid/raw", "pair/raw", "holds_for.comparator"),
+        ("centroid/raw", "pair/best", "holds_for.comparator"),
         ('name = "made-up"', 'name = "Made up"', "name"),
         ("[limits]", "[limits", "TOML"),
+        ("calibrated = false", "calibrated = true", "needs the table [calibration]"),
     ],
 )
 def test_what_is_not_a_policy_is_refused_by_name_and_fault(old, new, named):
@@ -85,3 +86,78 @@ def test_a_policy_is_refused_for_references_of_another_origin():
 def test_no_limit_may_be_nan(field):
     with pytest.raises(ValueError, match=field):
         policy(**{field: math.nan})
+
+
+MEASURED = (
+    TEXT.replace("calibrated = false", "calibrated = true")
+    + f"""
+[calibration]
+measured_on = "a test"
+scores_sha256 = "{64 * "0"}"
+made_with = "tests"
+subjects = 3
+mated = 10
+non_mated = 100
+gallery_size = 2
+sources = {{similarity = "FMR 0.01"}}
+operating_points = []
+smallest_p_value = 0.1
+[calibration.rates]
+similarity = [0.1, 0.2, 0.5]
+fmr = [0.5, 0.2, 0.03]
+fnmr = [0.0, 0.1, 0.4]
+[calibration.likelihood_ratio]
+similarity = [0.1, 0.5]
+log_ratio = [-2.0, 3.0]
+min_cllr = 0.2
+"""
+)
+
+
+def test_the_version_of_a_policy_without_a_calibration_is_the_one_that_it_always_had():
+    assert policies.parse(TEXT, "a").version == "made-up@e295717dbdf7"
+
+
+@pytest.mark.parametrize(
+    ("similarity", "fmr"),
+    [(-0.5, 1.0), (0.0999, 1.0), (0.1, 0.5), (0.15, 0.5), (0.2, 0.2), (0.4999, 0.2), (0.5, 0.03), (1.0, 0.03)],
+)
+def test_the_rate_at_a_similarity_is_that_of_the_next_lower_entry_and_so_never_too_small(similarity, fmr):
+    read = policies.parse(MEASURED, "made-up.toml")
+    assert read.false_match_rate(similarity) == fmr
+
+
+def test_nothing_is_said_of_no_similarity_or_by_an_uncalibrated_policy():
+    assert policies.parse(MEASURED, "made-up.toml").false_match_rate(None) is None
+    assert policies.parse(TEXT, "made-up.toml").false_match_rate(0.5) is None
+
+
+def test_what_was_measured_is_part_of_the_version():
+    first, second = (policies.parse(text, "a") for text in (MEASURED, MEASURED.replace("0.03]", "0.02]")))
+    assert first.version != second.version
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("calibrated = true", "calibrated = false", "the table needs calibrated = true"),
+        ("similarity = [0.1, 0.2, 0.5]", "similarity = [0.1, 0.2]", "as many fmr and fnmr"),
+        ("similarity = [0.1, 0.2, 0.5]", "similarity = [0.1, 0.5, 0.2]", "similarity to rise"),
+        ("fmr = [0.5, 0.2, 0.03]", "fmr = [0.5, 0.6, 0.03]", "fmr to fall"),
+        ("fnmr = [0.0, 0.1, 0.4]", "fnmr = [0.0, 0.1, 0.0]", "fnmr to rise"),
+        ("log_ratio = [-2.0, 3.0]", "log_ratio = [-2.0]", "as many log_ratio"),
+        ("log_ratio = [-2.0, 3.0]", "log_ratio = [-2.0, inf]", "finite"),
+        ("subjects = 3", "subject = 3", "calibration.subject"),
+    ],
+)
+def test_a_measurement_that_cannot_be_one_is_refused(old, new, named):
+    with pytest.raises(BadInput, match=r"made-up\.toml is not") as refused:
+        policies.parse(MEASURED.replace(old, new, 1), "made-up.toml")
+    assert named in str(refused.value)
+
+
+def test_a_policy_made_from_pairs_is_refused_where_verdicts_rest_on_centroids():
+    pairs = policies.parse(TEXT.replace("centroid/raw", "pair/raw"), "made-up.toml")
+
+    with pytest.raises(PolicyRefused, match="verdicts rest on centroid/raw"):
+        policies.refuse_elsewhere(pairs, embedding_space="stub/1", domain=Origin.PHOTO)

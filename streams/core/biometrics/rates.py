@@ -4,6 +4,7 @@ FMR(t) is the share of non-mated comparisons with similarity ≥ t, FNMR(t) the 
 (ISO/IEC 19795-1:2021). Both are of comparisons that were made: failures to acquire are counted apart.
 """
 
+import math
 from dataclasses import dataclass
 from functools import partial
 
@@ -121,7 +122,9 @@ def accuracy_best(curve: Det, mated: float, non_mated: float, always: float = 0.
     right = mated * (1.0 - curve.fnmr) + non_mated * (1.0 - curve.fmr) + always
     best = int(np.argmax(right))
     low = curve.thresholds[best - 1] if best else curve.thresholds[0]
-    return float(right[best]), round(float(low + curve.thresholds[best]) / 2, DECIMALS)
+    # Rounded up: a limit at the score below would let it match.
+    middle = math.ceil(float(low + curve.thresholds[best]) / 2 / STEP - 1e-6) * STEP
+    return float(right[best]), round(middle, DECIMALS)
 
 
 def fpir(fmr: float, gallery: int) -> float:
