@@ -216,21 +216,22 @@ async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[P
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:
     from streams.cli.wiring import load_policy
     from streams.tools.calibrate import calibrate
-    from streams.tools.policy_file import write_policy, write_text
+    from streams.tools.policy_file import named, require_writable, write_policy, write_text
     from streams.tools.rate_reports import calibration_html
 
     settings = read_settings()
+    name, html = named(wish.output), wish.report or wish.output.with_suffix(".html")
+    require_writable(wish.output, html)
     base = load_policy(wish.base) if wish.base else None
     evidence = asyncio.run(gather(settings))
     findings = calibrate(
         evidence,
         wish.targets,
         base or load_policy("synthetic" if evidence.domain is Origin.SYNTHETIC else "default"),
-        name=wish.output.stem,
+        name=name,
         made_with=f"likeness-qc {importlib.metadata.version('likeness-qc')}",
         resamples=wish.resamples,
     )
-    html = wish.report or wish.output.with_suffix(".html")
     write_policy(findings.policy, wish.output)
     write_text(calibration_html(findings, wish.targets, datetime.now(UTC)), html)
     _show(findings, wish, html)

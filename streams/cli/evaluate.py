@@ -53,8 +53,10 @@ def pairs(
     from streams.cli.wiring import load_policy
     from streams.tools.evaluate import evaluate_pairs
     from streams.tools.labels import read_pairs
+    from streams.tools.policy_file import require_writable
 
     settings = read_settings()
+    require_writable(report)
     policy = load_policy(settings.policy)
     listed = read_pairs(csv, images or csv.parent, group)
     files = [path for pair in listed for path in (pair.first, pair.second)]
@@ -75,8 +77,10 @@ def identities(
     from streams.cli.wiring import load_policy
     from streams.tools.evaluate import evaluate_identities
     from streams.tools.labels import identities_in
+    from streams.tools.policy_file import require_writable
 
     settings = read_settings()
+    require_writable(report)
     policy = load_policy(settings.policy)
     images = identities_in(folder)
     seen, space = asyncio.run(seen_files(settings, [image.path for image in images]))

@@ -17,6 +17,9 @@ Comparator = Literal["centroid/raw", "pair/raw"]
 """What was compared: a probe with the renormalised centroid of a person's references, or two images; by plain cosine,
 not score-normalised. Limits of one never serve the other: images lie nearer to their centroid than to each other."""
 
+#: Small letters, digits and hyphens.
+POLICY_NAME = r"^[a-z0-9][a-z0-9-]*$"
+
 #: What a verdict rests on.
 JUDGED_BY: Comparator = "centroid/raw"
 
@@ -54,7 +57,7 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=POLICY_NAME)]
     calibrated: bool
     """False: the limits are provisional, no error rate is known for them."""
     provenance: str
