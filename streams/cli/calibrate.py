@@ -203,14 +203,17 @@ def _targets(fmr: float, fpir: float, gallery_size: int | None, false_flags: flo
 
 
 async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[Path, Seen], str]":
-    """Return what is seen in every file, and the fingerprint of the embedding space."""
+    """Return what is seen in every file, and the fingerprint of the embedding space; tell what has no face."""
     from streams.cli.counting import counted
     from streams.cli.wiring import examiner_of_files
-    from streams.tools.acquire import acquire
+    from streams.tools.acquire import acquire, failures, missing
 
     async with examiner_of_files(settings) as examiner:
         with counted("images") as report:
-            return await acquire(paths, examiner, report), examiner.space.fingerprint
+            seen = await acquire(paths, examiner, report)
+        for path, why in (missing(seen) | failures(seen)).items():
+            console.print(f"{path}: {why}", highlight=False, markup=False, soft_wrap=True)
+        return seen, examiner.space.fingerprint
 
 
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:

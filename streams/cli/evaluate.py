@@ -95,8 +95,6 @@ def _finish(evaluation: "Evaluation", title: str, report: Path, as_json: bool) -
     write_text(evaluation_html(evaluation, title, datetime.now(UTC)), report)
     for warning in warnings(evaluation):
         console.print(f"[yellow]![/] {escape(warning)}", highlight=False, soft_wrap=True)
-    for path, why in (evaluation.files.missing | evaluation.files.failed).items():
-        console.print(f"{path}: {why}", highlight=False, markup=False, soft_wrap=True)
     if as_json:
         emit(evaluation.as_dict() | {"report": str(report)})
     else:

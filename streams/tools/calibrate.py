@@ -53,6 +53,8 @@ class Evidence:
     """The same comparisons, score-normalised; None where there was no cohort."""
     images: int | None = None
     failures: int = 0
+    missing: int = 0
+    """Files that were named and could not be read."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,6 +173,8 @@ def _warnings(measured: Calibration, evidence: Evidence, places: Sequence[Place]
         if place.extrapolated
     ]
     said += [f"no similarity keeps {place.target}: nothing would match" for place in places if place.similarity >= 1]
+    if evidence.missing:
+        said.append(f"{evidence.missing} files could not be read: nothing of them is in this")
     if wrong := len(contradictions(evidence.comparisons)):
         said.append(f"{wrong} pairs are labelled as different people though other pairs say that they are one")
     return said

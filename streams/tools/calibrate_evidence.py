@@ -52,6 +52,7 @@ def of_identities(
         normalised=_normalised(trial, [one.face for _, one in single if one.face], cohort),
         images=len(read),
         failures=len(read) - len(single),
+        missing=len(images) - len(read),
     )
 
 
@@ -67,6 +68,7 @@ def of_pairs(pairs: Sequence[Pair], seen: Mapping[Path, Seen], *, domain: Origin
         measured_on=words,
         images=len(read),
         failures=sum(one.faces != 1 for one in read),
+        missing=len(seen) - len(read),
     )
 
 
@@ -140,6 +142,7 @@ async def of_reviewed(
         margins=np.array(margins),
         images=len(scored),
         failures=len(scored) - len(usable),
+        missing=len(reviewed) - len(scored),
     )
 
 

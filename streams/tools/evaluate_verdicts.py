@@ -1,7 +1,7 @@
 """What the judge's own rules say of labelled images: each is taken as asked for, of the person that it shows."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from streams.core.biometrics.comparisons import Trial
@@ -25,20 +25,23 @@ def of_pairs(
 
 def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy) -> dict[str, int]:
     """Return how often the probes of a trial end in each way, where their person has another image."""
-    alike = trial.centroids @ trial.centroids.T
     own = dict(zip(trial.mated_probes.tolist(), trial.comparisons.mated_subjects.tolist(), strict=True))
     measurements = (
         _measurement(
             probes[probe],
             float(trial.own[probe]),
-            tuple(
-                NearOther(identity=f"{who}", similarity=near, resembles_target=rounded(float(alike[person, who])))
-                for who, near in zip(trial.near[probe].tolist(), trial.near_similarities[probe].tolist(), strict=True)
-            ),
+            tuple(_others(trial, probe, person)),
         )
         for probe, person in own.items()
     )
     return _counted(measurements, policy)
+
+
+def _others(trial: Trial, probe: int, person: int) -> Iterator[NearOther]:
+    near = trial.near[probe]
+    alike = trial.centroids[near] @ trial.centroids[person]
+    for who, similarity, resembles in zip(near, trial.near_similarities[probe], alike, strict=True):
+        yield NearOther(identity=str(who), similarity=float(similarity), resembles_target=rounded(float(resembles)))
 
 
 def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther, ...] = ()) -> Measurement:

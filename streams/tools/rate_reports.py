@@ -114,4 +114,5 @@ def warnings(evaluation: Evaluation) -> list[str]:
 def _ratio(log_ratio: float) -> str:
     """Return a likelihood ratio in words."""
     value = float(np.exp(abs(log_ratio)))
-    return f"{value:.3g} : 1" if log_ratio >= 0 else f"1 : {value:.3g}"
+    digits = f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+    return f"{digits} : 1" if log_ratio >= 0 else f"1 : {digits}"
