@@ -21,13 +21,13 @@ if TYPE_CHECKING:
     from streams.tools.calibrate import Evidence, Findings, Targets
 
 _Output = Annotated[Path, typer.Option(help="The policy file to write; its name is the policy's.")]
-_Report = Annotated[Path | None, typer.Option(help="The HTML report.  [default: beside the policy]")]
+_Report = Annotated[Path | None, typer.Option(help="The HTML report. (default: beside the policy)")]
 _Fmr = Annotated[float, typer.Option(min=1e-9, max=0.5, help="Wanted false match rate, for the limit of similarity.")]
 _Fpir = Annotated[
     float, typer.Option(min=1e-9, max=0.5, help="Wanted false positives of a gallery search, for the limit of others.")
 ]
 _Size = Annotated[
-    int | None, typer.Option("--gallery-size", min=1, help="People searched.  [default: as many as are compared]")
+    int | None, typer.Option("--gallery-size", min=1, help="People searched. (default: as many as are compared)")
 ]
 _Flags = Annotated[
     float | None,
@@ -40,12 +40,12 @@ _Flags = Annotated[
 ]
 _Base = Annotated[
     str | None,
-    typer.Option(help="Policy that has the limits which nothing is measured for.  [default: default, or synthetic]"),
+    typer.Option(help="Policy that has the limits which nothing is measured for. (default: default, or synthetic)"),
 ]
 _Origin = Annotated[Origin, typer.Option(help="Where the images come from.")]
 _Resamples = Annotated[int, typer.Option(min=20, help="Draws of the people, for the intervals.")]
 _Images = Annotated[
-    Path | None, typer.Option("--images", help="What file names are relative to.  [default: the list's folder]")
+    Path | None, typer.Option("--images", help="What file names are relative to. (default: the list's folder)")
 ]
 
 _OUTPUT = Path("calibrated.toml")

@@ -37,7 +37,7 @@ def add_to(app: typer.Typer) -> None:
 def pairs(
     csv: Annotated[Path, typer.Argument(help="Has the columns file_x, file_y and Decision (Yes or No).")],
     images: Annotated[
-        Path | None, typer.Option(help="What file names are relative to.  [default: the list's folder]")
+        Path | None, typer.Option(help="What file names are relative to. (default: the list's folder)")
     ] = None,
     group: Annotated[str | None, typer.Option(help="Column that says to which group a pair belongs.")] = None,
     report: _Report = Path("evaluation.html"),

@@ -10,7 +10,7 @@ from streams.core.biometrics.comparisons import Comparisons, Floats, contradicti
 from streams.core.biometrics.measured import Place, digest, likelihood_ratio, operating_points, place_fmr, table
 from streams.core.biometrics.rates import Det, det, eer, fmr_for
 from streams.core.biometrics.resampling import Interval
-from streams.core.biometrics.tail import tail
+from streams.core.biometrics.tail import Tail, tail
 from streams.core.calibration import Calibration
 from streams.core.gallery import Origin
 from streams.core.policy import Comparator, Domain, Limits, Policy
@@ -92,24 +92,17 @@ def calibrate(
         curve = det(comparisons.mated, comparisons.non_mated)
     except ValueError as error:
         raise BadInput(f"nothing can be calibrated from this: {error}") from error
-    size = targets.gallery_size or max(1, comparisons.subjects - 1)
-    fitted = tail(comparisons.non_mated)
-    many = len(comparisons.non_mated)
-    own = place_fmr(f"FMR {targets.fmr:g}", targets.fmr, curve, fitted, many)
-    others = place_fmr(f"FPIR {targets.fpir:g}, {size} others", fmr_for(targets.fpir, size), curve, fitted, many)
-    places, flags = [own, others], None
-    if targets.false_flags is not None:
-        own, flags = _conformal(comparisons.mated, targets.false_flags)
-        places.append(own)
-    points, eer_interval = operating_points(places, comparisons, curve, fitted, times=resamples, seed=seed)
-    changed, sources = _limits(own, others, evidence.margins, base)
+    size, fitted = targets.gallery_size or max(1, comparisons.subjects - 1), tail(comparisons.non_mated)
+    others, *own = _places(targets, size, comparisons, curve, fitted)
+    points, eer_interval = operating_points([*own, others], comparisons, curve, fitted, times=resamples, seed=seed)
+    limits, sources = _limits(own[-1], others, evidence.margins, base)
     measured = Calibration(
         measured_on=evidence.measured_on,
         scores_sha256=digest(comparisons),
         made_with=made_with,
         subjects=comparisons.subjects,
         mated=len(comparisons.mated),
-        non_mated=many,
+        non_mated=len(comparisons.non_mated),
         images=evidence.images,
         failures_to_acquire=evidence.failures,
         gallery_size=size,
@@ -126,21 +119,34 @@ def calibrate(
         holds_for=Domain(
             domain=evidence.domain, embedding_space=evidence.embedding_space, comparator=evidence.comparator
         ),
-        limits=changed,
+        limits=limits,
         calibration=measured,
     )
-    warnings = tuple(_warnings(measured, evidence, [own, others]))
-    return Findings(policy, measured, evidence, curve, eer(curve), eer_interval, flags, warnings)
+    flags = targets.false_flags and conformal.false_flags(measured.mated, targets.false_flags)
+    warnings = tuple(_warnings(measured, evidence, [own[-1], others]))
+    return Findings(policy, measured, evidence, curve, eer(curve), eer_interval, flags or None, warnings)
 
 
-def _conformal(mated: Floats, alpha: float) -> tuple[Place, Interval]:
+def _places(
+    targets: Targets, size: int, comparisons: Comparisons, curve: Det, fitted: Tail | None
+) -> tuple[Place, ...]:
+    """Return where the limit of others lies, and where that of similarity does: the last of them is the one to take."""
+    many, fmr = len(comparisons.non_mated), fmr_for(targets.fpir, size)
+    others = place_fmr(f"FPIR {targets.fpir:g}, {size} others", fmr, curve, fitted, many)
+    own = place_fmr(f"FMR {targets.fmr:g}", targets.fmr, curve, fitted, many)
+    if targets.false_flags is None:
+        return others, own
+    return others, own, _conformal(comparisons.mated, targets.false_flags)
+
+
+def _conformal(mated: Floats, alpha: float) -> Place:
     limit = conformal.limit(mated, alpha)
     if limit is None:
         raise BadInput(
             f"expected {round(1 / alpha) - 1} good samples at least to flag {alpha:g} of such, got {len(mated)}:"
             f" the smallest share that they can tell is {conformal.smallest(len(mated)):.2g}"
         )
-    return Place(f"false flags {alpha:g}", limit), conformal.false_flags(len(mated), alpha)
+    return Place(f"false flags {alpha:g}", limit)
 
 
 def _limits(own: Place, others: Place, margins: Floats | None, base: Policy) -> tuple[Limits, dict[str, str]]:

@@ -157,6 +157,17 @@ def test_limits_of_pairs_never_serve_centroids():
         refuse_elsewhere(findings.policy, embedding_space="stub/1", domain=Origin.SYNTHETIC)
 
 
+def test_the_same_image_under_two_names_is_no_crash_and_is_warned_of():
+    """Nothing is above a similarity of 1: no limit keeps the target, and the policy is still one."""
+    twins = Comparisons(np.array([0.9, 0.8]), np.array([0, 1]), np.array([1.0, 0.2]), np.array([[0, 1], [1, 0]]))
+    findings = found(given=replace(evidence(), comparisons=twins, margins=np.array([-0.1, 0.3])))
+
+    assert (findings.policy.limits.similarity, findings.policy.limits.margin) == (1.0, 0.0)
+    assert any("no similarity keeps FMR" in warning for warning in findings.warnings)
+    assert parse(policy_text(findings.policy), "twins.toml") == findings.policy
+    assert "<svg" in calibration_html(findings, Targets(), NOW)
+
+
 def test_one_person_is_too_few_to_calibrate():
     one = Comparisons(np.ones(3), np.zeros(3, int), np.array([]), np.empty((0, 2), int))
     with pytest.raises(BadInput, match="two people at least"):

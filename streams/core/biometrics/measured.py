@@ -33,7 +33,7 @@ class Place:
 
 def place_fmr(target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int) -> Place:
     """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n."""
-    measured = threshold_at_fmr(curve, fmr)
+    measured = min(1.0, threshold_at_fmr(curve, fmr))
     if fmr >= rule_of_three(non_mated):
         return Place(target, measured)
     # Never below the nearest of the non-mated ones that were seen, whatever the tail says.

@@ -43,5 +43,6 @@ def tail(scores: Floats) -> Tail | None:
         return None
     start = float(ranked[count])
     excesses = ranked[:count][ranked[:count] > start] - start
-    shape, _, scale = genpareto.fit(excesses, floc=0)
+    with np.errstate(all="ignore"):  # the search tries parameters that no score could come from
+        shape, _, scale = genpareto.fit(excesses, floc=0)
     return Tail(start, len(excesses) / len(ranked), float(shape), float(scale))
