@@ -89,6 +89,8 @@ class Calibration(_Measured):
     mated: int
     """Mated comparisons."""
     non_mated: int
+    references: int | None = None
+    """Images of a person in the median: centroids of fewer, or of more, have other rates. None of pairs and samples."""
     images: int | None = None
     failures_to_acquire: int = 0
     """Images in which not exactly one face was found, or that could not be decoded: in no comparison."""

@@ -51,6 +51,8 @@ class Evidence:
     """Of mated samples: similarity to the target less that to the next identity; None where none was searched."""
     normalised: Comparisons | None = None
     """The same comparisons, score-normalised; None where there was no cohort."""
+    references: int | None = None
+    """Images of a person in the median; None where no centroid was made from them."""
     images: int | None = None
     failures: int = 0
     missing: int = 0
@@ -103,6 +105,7 @@ def calibrate(
         subjects=comparisons.subjects,
         mated=len(comparisons.mated),
         non_mated=len(comparisons.non_mated),
+        references=evidence.references,
         images=evidence.images,
         failures_to_acquire=evidence.failures,
         gallery_size=size,

@@ -1,6 +1,7 @@
 """Where the comparisons of a calibration come from: people's images, pairs, the gallery, or reviewed samples."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,7 +41,7 @@ def of_identities(
         BadInput: If there are not two people with a face.
     """
     single = [(image.identity, seen[image.path]) for image in images if seen[image.path].faces == 1]
-    trial, _ = tried(single, seed)
+    trial = tried(single, seed)
     read = [image for image in images if not seen[image.path].missing]
     return Evidence(
         comparisons=trial.comparisons,
@@ -49,6 +50,7 @@ def of_identities(
         embedding_space=space,
         measured_on=words,
         margins=trial.margins,
+        references=_median(identity for identity, _ in single),
         normalised=_normalised(trial, [one.face for _, one in single if one.face], cohort),
         images=len(read),
         failures=len(read) - len(single),
@@ -84,7 +86,7 @@ async def of_gallery(gallery: Gallery, *, space: str, seed: int = 0) -> Evidence
         raise BadInput("nobody is enrolled: enrol people first, or calibrate from images")
     faces = [Face(reference.embedding, (0, 0, 0, 0), (), 1.0, 0.0) for reference in references]
     named = [(reference.identity, Seen(face, 1)) for reference, face in zip(references, faces, strict=True)]
-    trial, _ = tried(named, seed)
+    trial = tried(named, seed)
     return Evidence(
         comparisons=trial.comparisons,
         comparator="centroid/raw",
@@ -92,6 +94,7 @@ async def of_gallery(gallery: Gallery, *, space: str, seed: int = 0) -> Evidence
         embedding_space=space,
         measured_on=f"the references of gallery {version}",
         margins=trial.margins,
+        references=_median(reference.identity for reference in references),
         images=len(references),
     )
 
@@ -187,6 +190,10 @@ async def _of_files(
         own = similarity(face.embedding, enrolled[one.identity].centroid)
         scores[one.sample, one.identity] = one.identity, own, own - max(others) if others else None
     return scores
+
+
+def _median(identities: Iterable[str]) -> int:
+    return int(np.median(list(Counter(identities).values())))
 
 
 def _between(first: Seen, second: Seen) -> float | None:

@@ -72,9 +72,9 @@ def evaluate_pairs(
     comparisons = compared(readable, similarities)
     limit = policy.limits.similarity if policy.holds_for.embedding_space == space else None
     failed = sum(value is None for value in similarities)
-    alike = sum(value is None and not pair.mated for pair, value in zip(readable, similarities, strict=True))
+    spared = sum(value is None and not pair.mated for pair, value in zip(readable, similarities, strict=True))
     total = len(readable)
-    weights = _Weights(len(comparisons.mated) / total, len(comparisons.non_mated) / total, alike / total)
+    weights = _Weights(len(comparisons.mated) / total, len(comparisons.non_mated) / total, spared / total)
     return Evaluation(
         "pairs",
         _figures(comparisons, weights, limit, resamples, seed),
@@ -125,7 +125,7 @@ def evaluate_identities(
         BadInput: If there are not two people with a face.
     """
     shown = [image for image in images if seen[image.path].face is not None]
-    trial, _ = tried([(image.identity, seen[image.path]) for image in shown], seed)
+    trial = tried([(image.identity, seen[image.path]) for image in shown], seed)
     applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator == JUDGED_BY
     readable = sum(not seen[image.path].missing for image in images)
     lost = 1 - len(shown) / readable
@@ -144,8 +144,8 @@ def evaluate_identities(
     )
 
 
-def tried(images: Sequence[tuple[str, Seen]], seed: int) -> tuple[Trial, list[str]]:
-    """Return every image against a gallery of all others, and the people in the order of their numbers.
+def tried(images: Sequence[tuple[str, Seen]], seed: int) -> Trial:
+    """Return every image against a gallery of all others.
 
     Raises:
         BadInput: If there are not two people with a face.
@@ -157,7 +157,7 @@ def tried(images: Sequence[tuple[str, Seen]], seed: int) -> tuple[Trial, list[st
     number = {name: place for place, name in enumerate(names)}
     embeddings = np.stack([embedding for _, embedding in with_face]).astype(np.float64)
     subjects = np.array([number[identity] for identity, _ in with_face], dtype=np.intp)
-    return against_centroids(embeddings, subjects, most_non_mated=MOST_NON_MATED, seed=seed), names
+    return against_centroids(embeddings, subjects, most_non_mated=MOST_NON_MATED, seed=seed)
 
 
 def _similarity(first: Seen, second: Seen) -> float | None:

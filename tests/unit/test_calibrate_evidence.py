@@ -47,7 +47,7 @@ def test_of_people_only_images_with_one_face_take_part_as_in_a_gallery():
 
     assert (len(given.comparisons.mated), len(given.comparisons.non_mated)) == (12, 36)
     assert (given.images, given.failures, given.missing) == (13, 1, 1)
-    assert (given.comparator, given.normalised) == ("centroid/raw", None)
+    assert (given.comparator, given.normalised, given.references) == ("centroid/raw", None, 3)
 
 
 def test_a_cohort_gives_the_same_comparisons_score_normalised():
@@ -93,7 +93,7 @@ async def test_of_the_gallery_each_reference_is_left_out_of_its_own_centroid(ser
     # The four that every test starts with have one reference each, and no mated comparison.
     assert sorted(given.comparisons.mated) == pytest.approx(sorted(expected), abs=2e-4)
     assert len(given.comparisons.non_mated) == (4 + 8) * 5
-    assert (given.domain, given.images) == (Origin.SYNTHETIC, 12)
+    assert (given.domain, given.images, given.references) == (Origin.SYNTHETIC, 12, 1)
 
 
 async def judged(

@@ -91,6 +91,12 @@ def test_pairs_of_one_kind_have_no_curve_and_that_is_said():
     assert "nothing can be said about errors" in evaluation_html(evaluation, "One kind", NOW)
 
 
+def test_pairs_that_all_failed_to_acquire_are_counted_and_that_is_all():
+    said = of_pairs([pair("a1", "empty", True), pair("b1", "empty", False)]).as_dict()
+    assert (said["auc"], said["accuracy_policy"], said["pairs"], said["pairs_failed"]) == (None, None, 2, 2)
+    assert said["tpr_at_fmr"] == {"0.01": None, "0.001": None}
+
+
 def test_labels_that_contradict_each_other_are_counted():
     assert of_pairs([*PAIRS[:4], pair("a2", "a1", False)]).contradictions == 1
 
