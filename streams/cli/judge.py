@@ -15,7 +15,17 @@ if TYPE_CHECKING:
     from streams.core.faces import Undecodable
     from streams.events import SampleJudged
 
-_FIELDS = ("decision", "reasons", "similarity", "margin", "nearest", "faces", "policy_version", "embedding_space")
+_FIELDS = (
+    "decision",
+    "reasons",
+    "similarity",
+    "false_match_rate",
+    "margin",
+    "nearest",
+    "faces",
+    "policy_version",
+    "embedding_space",
+)
 
 
 def add_to(app: typer.Typer) -> None:

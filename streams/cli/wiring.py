@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, TypeVar
 
 from streams.adapters.consent import SqlConsentRegister
+from streams.adapters.decoder_process import UNPACK_ANY, DecoderProcess
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import FaceExaminer
 from streams.adapters.images import ImageStore
@@ -16,7 +17,7 @@ from streams.adapters.ledger import SqlLedger
 from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
 from streams.adapters.triton import TritonGenerator
-from streams.cli.addresses import answering
+from streams.cli.addresses import addressed, answering
 from streams.cli.opened import opened_database
 from streams.cli.output import console
 from streams.core.policy import Policy, parse
@@ -107,6 +108,26 @@ async def open_services(
             policy=policy,
             now=partial(datetime.now, UTC),
         )
+
+
+@asynccontextmanager
+async def gallery_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything for a command that looks at no image: the networks are not loaded."""
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
+    await answering(settings, "milvus")
+    async with open_services(settings, FaceExaminer(settings)) as services:
+        yield services
+
+
+@asynccontextmanager
+async def examiner_of_files(settings: Settings) -> AsyncIterator[FaceExaminer]:
+    """Load the networks for files of one's own, in any format that Pillow reads; no part needs to run."""
+    examiner = FaceExaminer(settings, report=console.print, decoder=DecoderProcess(UNPACK_ANY))
+    await examiner.open()
+    try:
+        yield examiner
+    finally:
+        await examiner.close()
 
 
 @asynccontextmanager

@@ -6,11 +6,22 @@ import tomllib
 from functools import cached_property
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from streams.core.calibration import Calibration
 from streams.core.gallery import Origin
 from streams.errors import BadInput, PolicyRefused
 from streams.events import Similarity
+
+Comparator = Literal["centroid/raw", "pair/raw"]
+"""What was compared: a probe with the renormalised centroid of a person's references, or two images; by plain cosine,
+not score-normalised. Limits of one never serve the other: images lie nearer to their centroid than to each other."""
+
+#: Small letters, digits and hyphens.
+POLICY_NAME = r"^[a-z0-9][a-z0-9-]*$"
+
+#: What a verdict rests on.
+JUDGED_BY: Comparator = "centroid/raw"
 
 
 class Limits(BaseModel):
@@ -38,8 +49,7 @@ class Domain(BaseModel):
     domain: Origin
     embedding_space: str
     """Fingerprint of the embedding space."""
-    comparator: Literal["centroid/raw"]
-    """Cosine to the renormalised centroid of the references, not score-normalised."""
+    comparator: Comparator
 
 
 class Policy(BaseModel):
@@ -47,19 +57,36 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=POLICY_NAME)]
     calibrated: bool
     """False: the limits are provisional, no error rate is known for them."""
     provenance: str
     """Where the numbers come from."""
     holds_for: Domain
     limits: Limits
+    calibration: Calibration | None = None
+    """What ``likeness calibrate`` measured; None while the policy is uncalibrated."""
+
+    @model_validator(mode="after")
+    def _calibrated_is_measured(self) -> "Policy":
+        if self.calibrated != (self.calibration is not None):
+            raise ValueError("calibrated = true needs the table [calibration], and the table needs calibrated = true")
+        return self
 
     @cached_property
     def version(self) -> str:
-        """``name@hash``: twelve hex digits of the SHA-256 over the content; comments do not count."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """``name@hash``: twelve hex digits of the SHA-256 over the content; comments do not count.
+
+        What a policy does not have does not count either: a later release with one field more has the same version.
+        """
+        text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def false_match_rate(self, similarity: float | None) -> float | None:
+        """Return the measured FMR at a similarity; None where there is none, or nothing was measured."""
+        if similarity is None or self.calibration is None:
+            return None
+        return self.calibration.rates.fmr_at(similarity)
 
 
 def parse(text: str, where: str) -> Policy:
@@ -83,8 +110,13 @@ def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | N
     """Refuse a policy outside of where it holds. An empty gallery has no domain, and refuses nothing.
 
     Raises:
-        PolicyRefused: If the embedding space or the gallery's domain is another one.
+        PolicyRefused: If the embedding space, the gallery's domain or the comparator is another one.
     """
+    if policy.holds_for.comparator != JUDGED_BY:
+        raise PolicyRefused(
+            f"policy {policy.version} holds for scores of {policy.holds_for.comparator}, verdicts rest on {JUDGED_BY}:"
+            " calibrate from people's images, from the gallery or from reviewed samples instead"
+        )
     if policy.holds_for.embedding_space != embedding_space:
         raise PolicyRefused(
             f"policy {policy.version} holds for embedding space {policy.holds_for.embedding_space}, this process"

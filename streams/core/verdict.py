@@ -45,6 +45,7 @@ def verdict(
         faces=measurement.faces,
         face_box=measurement.face_box,
         limits=policy.limits.model_dump(),
+        false_match_rate=policy.false_match_rate(measurement.similarity),
         policy_version=policy.version,
         embedding_space=measurement.embedding_space,
         gallery_version=measurement.gallery_version,
