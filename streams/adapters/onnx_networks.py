@@ -37,4 +37,7 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     def embed(faces: Floats) -> Floats:
         return embedder(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))[0]
 
-    return FaceNetworks(detect, embed, published(settings))
+    def landmarks(faces: Floats) -> Floats:
+        return mtcnn.landmarks(faces, output)
+
+    return FaceNetworks(detect, embed, landmarks, published(settings))

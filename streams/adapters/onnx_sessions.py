@@ -12,8 +12,8 @@ from streams.errors import Unready, WeightsUnusable
 Floats = npt.NDArray[np.float32]
 
 
-def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[Floats], list[Floats]]:
-    """Load a network of one input; the function that is returned gives its outputs in their order.
+def open_session(file: Path, *, threads: int, providers: Sequence[str]) -> Any:
+    """Load a network; return onnxruntime's session of it.
 
     Args:
         file: An ONNX file.
@@ -47,6 +47,12 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[
         session: Any = onnxruntime.InferenceSession(str(file), options, providers=list(providers))
     except (says.Fail, says.InvalidGraph, says.InvalidProtobuf, says.NoSuchFile, says.NotImplemented) as error:
         raise WeightsUnusable(f"expected an ONNX network in {file}, got {error}; delete {file.parent}") from error
+    return session
+
+
+def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[Floats], list[Floats]]:
+    """Load a network of one input, as ``open_session`` does; return what gives its outputs, in their order."""
+    session = open_session(file, threads=threads, providers=providers)
     (entry,) = session.get_inputs()
 
     def run(values: Floats) -> list[Floats]:
