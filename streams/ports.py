@@ -98,8 +98,8 @@ class Originals(Protocol):
     async def held(self, identity: str) -> dict[str, OriginalKind]:
         """Return the ids of all originals that show this identity, and what each is."""
 
-    async def count(self) -> int:
-        """Return how many originals are registered."""
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        """Return how many originals are registered, of one kind or of any."""
 
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""

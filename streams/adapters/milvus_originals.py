@@ -5,6 +5,7 @@ the number of bits that differ.
 """
 
 import contextlib
+import logging
 import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
@@ -22,6 +23,8 @@ from streams.events import NearOriginal, OriginalKind
 
 T = TypeVar("T")
 
+log = logging.getLogger(__name__)
+
 #: So many rows may lie in Milvus Lite's memory before it is told to write them down.
 SETTLE_ROWS = 2000
 
@@ -30,6 +33,9 @@ MOST_IMPRINTS = 4
 
 #: One original may come by each of its imprints: so many rows are asked for of one probe.
 _ASKED = TOLD * MOST_IMPRINTS
+
+#: Begins the name of every such collection.
+_PREFIX = "originals_"
 
 _FIELDS = ["original_id", "kind", "identity", "image_sha256", "place"]
 
@@ -47,7 +53,7 @@ class MilvusOriginals:
         self._descriptor = descriptor
         mark = re.sub(r"\W", "_", descriptor.fingerprint.rpartition("/")[2], flags=re.ASCII)
         metric = "L2" if descriptor.measure is Measure.BITS else "COSINE"
-        self._collection = Collection(f"originals_{mark}", "imprint_id", "imprint", metric)
+        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint", metric)
         self._calls = Calls(uri, token, timeout_seconds, self._load)
         self._unsettled = 0
 
@@ -90,8 +96,9 @@ class MilvusOriginals:
         found = await self._run(lambda rows: list(rows.where(self._collection, "identity", identity, fields)))
         return {row["original_id"]: row["kind"] for row in found}
 
-    async def count(self) -> int:
-        return await self._run(lambda rows: rows.count(self._collection, "place == 0"))
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        matching = "place == 0" if kind is None else f'place == 0 and kind == "{kind}"'
+        return await self._run(lambda rows: rows.count(self._collection, matching))
 
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         flat = [imprint for imprints in probes for imprint in imprints]
@@ -121,6 +128,20 @@ class MilvusOriginals:
         milvus_opening.index(rows, self._collection)
         milvus_opening.load_one(rows, self._collection)
         self._settle(rows)
+        self._warn_of_others(rows)
+
+    def _warn_of_others(self, rows: Rows) -> None:
+        """Whoever changes the descriptor leaves everything behind that was registered by the former one."""
+        if rows.first(self._collection, ["place"]) is not None:
+            return
+        for name in rows.client.list_collections(timeout=rows.timeout_seconds):
+            if name.startswith(_PREFIX) and name != self._collection.name and _rows_in(rows, name):
+                log.warning(
+                    "nothing is registered by %s, in which this process recognises copies, and originals are registered"
+                    " by another descriptor, in %s: no copy of these is recognised until `likeness index-training` and"
+                    " `likeness index-references` have run again",
+                    *(self._descriptor.fingerprint, name),
+                )
 
     def _register(self, rows: Rows, new: Sequence[Row]) -> None:
         rows.upsert(self._collection, new)
@@ -167,6 +188,10 @@ def _rows_of(original: Original) -> list[Row]:
         for place, imprint in enumerate(original.imprints)
     ]
     return rows[::-1]
+
+
+def _rows_in(rows: Rows, name: str) -> int:
+    return int(rows.client.get_collection_stats(name, timeout=rows.timeout_seconds)["row_count"])
 
 
 def _key(original_id: str, place: int) -> str:

@@ -139,7 +139,7 @@ def _output(pixels: Floats, boxes: _Boxes, output: Network, threshold: float) ->
     sure = probability[:, 1] > np.float32(threshold)
     corners, shift, marks = boxes.corners[sure], shift[sure], marks[sure]
     size = corners[:, None, 2:] - corners[:, None, :2] + 1
-    landmarks = size * _points(marks) + corners[:, None, :2] - 1
+    landmarks = np.asarray(size * _points(marks) + corners[:, None, :2] - 1, dtype=np.float32)
     found = _Boxes(_moved(corners, shift, one=1), probability[sure, 1], boxes.images[sure])
     staying = found.unsuppressed(OVERLAP_LAST, of_smaller=True)
     return found[staying], landmarks[staying]

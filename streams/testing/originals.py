@@ -36,8 +36,8 @@ class InMemoryOriginals:
     async def held(self, identity: str) -> dict[str, OriginalKind]:
         return {key: one.kind for key, one in self._held.items() if identity and one.identity == identity}
 
-    async def count(self) -> int:
-        return len(self._held)
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        return sum(kind in (None, one.kind) for one in self._held.values())
 
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         return [self._of(imprints) for imprints in probes]
