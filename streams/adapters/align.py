@@ -70,7 +70,7 @@ def warped(pixels: Pixels, to_image: Affine, side: int) -> Pixels:
 
 
 def _shrunken(pixels: Pixels, to_image: Affine) -> tuple[Pixels, Affine]:
-    factor = int(abs(np.linalg.det(to_image[:, :2])) ** 0.5)
+    factor = int(abs(np.linalg.det(to_image[:, :2])) ** 0.5 + 1e-6)
     if factor < 2:
         return pixels, to_image
     return np.array(Image.fromarray(pixels).reduce(factor), dtype=np.uint8), to_image / factor

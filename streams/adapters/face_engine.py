@@ -64,6 +64,7 @@ class FaceEngine:
         self._detector = Detector(networks.detect)
         self._networks = networks
         self.space = _space(networks.what)
+        self.descriptor = self._copies.what
 
     @classmethod
     def load(cls, settings: Settings, report: Report = silent, decode: Decode = decode_here) -> Self:

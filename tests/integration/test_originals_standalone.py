@@ -1,4 +1,4 @@
-"""The originals on a real Milvus keep the promises that hang on the server: what is near, written, replaced, deleted."""
+"""The originals on a real Milvus keep the promises that hang on the server: what is near, written, deleted."""
 
 from collections.abc import AsyncIterator
 
