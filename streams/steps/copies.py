@@ -18,13 +18,13 @@ class Compared:
     descriptor: str = ""
     near: Mapping[str, tuple[NearOriginal, ...]] = field(default_factory=dict)
 
-    def noted_in(self, measurement: Measurement) -> Measurement:
-        """Return the measurement of one of the pictures with what was found."""
+    def noted_in(self, measurement: Measurement, key: str) -> Measurement:
+        """Return the measurement of the picture that was given under ``key``, with what was found."""
         if not self.searched:
             return measurement
         return measurement.model_copy(
             update={
-                "originals": self.near[measurement.sample_id],
+                "originals": self.near[key],
                 "originals_searched": self.searched,
                 "copy_descriptor": self.descriptor,
             }
@@ -32,7 +32,7 @@ class Compared:
 
 
 async def compare(sightings: Mapping[str, Sighting], services: Services) -> Compared:
-    """Compare pictures, by sample id, with every registered original, in one batch."""
+    """Compare pictures, each under a key, with every registered original, in one batch."""
     searched = await services.originals.count()
     if not searched:
         return Compared(0)

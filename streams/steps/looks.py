@@ -53,7 +53,7 @@ async def look(
     looked, compared = await asyncio.gather(
         _searched(subjects, sightings, services, gallery_version), compare(sightings, services)
     )
-    return {key: replace(one, measurement=compared.noted_in(one.measurement)) for key, one in looked.items()}
+    return {key: replace(one, measurement=compared.noted_in(one.measurement, key)) for key, one in looked.items()}
 
 
 async def look_again(

@@ -11,7 +11,7 @@ from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import FaceExaminer
 from streams.core.faces import Sighting, Undecodable
 from streams.settings import Settings
-from tests.bench.copies import DIFFERENT_FROM, NEAR_COPY, STRENGTHS, Studio, bits, ladder, planted, row, strangers
+from tests.bench.copies import DIFFERENT_FROM, NEAR_COPY, STRENGTHS, Bits, Studio, bits, ladder, planted, row, strangers
 from tests.bench.edits import SINGLE
 
 PEOPLE = 25
@@ -27,6 +27,12 @@ def people(studio: Studio) -> list[int]:
     return studio.people(PEOPLE)
 
 
+@pytest.fixture(scope="module")
+def apart(studio: Studio, people: list[int]) -> dict[float, Bits]:
+    """Two pictures of each person, by how far both have wandered."""
+    return ladder(studio, people)
+
+
 def test_planted_copies_are_found(studio: Studio, people: list[int]):
     found = planted(studio, people)
     print(*((name, row(distances)) for name, distances in found.items()), sep="\n")
@@ -37,8 +43,9 @@ def test_planted_copies_are_found(studio: Studio, people: list[int]):
         assert row(distances)["within 60 bits"] >= 0.8, name
 
 
-def test_different_pictures_are_no_copies_of_one_person_nor_of_two(studio: Studio, people: list[int]):
-    apart = ladder(studio, people)
+def test_different_pictures_are_no_copies_of_one_person_nor_of_two(
+    studio: Studio, people: list[int], apart: dict[float, Bits]
+):
     print(*((strength, row(distances)) for strength, distances in apart.items()), sep="\n")
     one_person = np.concatenate([apart[strength] for strength in STRENGTHS if strength >= DIFFERENT_FROM])
     different = np.concatenate([strangers(studio, people), one_person])
@@ -48,8 +55,8 @@ def test_different_pictures_are_no_copies_of_one_person_nor_of_two(studio: Studi
     assert (different > NEAR_COPY).all()
 
 
-def test_the_farther_a_picture_wanders_the_more_bits_differ(studio: Studio, people: list[int]):
-    medians = [row(distances)["median"] for distances in ladder(studio, people).values()]
+def test_the_farther_a_picture_wanders_the_more_bits_differ(apart: dict[float, Bits]):
+    medians = [row(distances)["median"] for distances in apart.values()]
 
     assert medians[0] < 31 < medians[-1]
     assert all(later > earlier - 6 for earlier, later in pairwise(medians))

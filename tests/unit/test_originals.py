@@ -24,6 +24,7 @@ from streams.testing.services import policy
 from streams.testing.services import services as on_stand_ins
 from streams.tools import originals as tool
 from streams.tools.enrol import enrol_folder, people_in
+from streams.tools.judge_files import judge_files
 from tests.unit.test_enrol import person
 
 ANNA, BERT = np.eye(8)[:2]
@@ -160,6 +161,17 @@ async def test_what_was_decided_stays_when_originals_are_registered_later(servic
 
     assert await judged(services, ANNA) == []  # published already: nothing is to be said again
     assert (await services.ledger.outcomes([before.sample_id]))[before.sample_id].state == "accepted"
+
+
+async def test_files_are_compared_each_for_itself(services, tmp_path):
+    await index(services, folder_of(tmp_path, one=HARDLY_OTHER))
+    files = [(Path(name), png(picture(vector))) for name, vector in (("copy.png", ANNA), ("other.png", BERT))]
+
+    (_, copy), (_, other) = await judge_files(files, "anna", services)
+
+    assert codes(copy) == ["copy"]
+    assert "copy" not in codes(other)
+    assert other.originals_searched == 1
 
 
 # Enrolling
