@@ -37,6 +37,10 @@ Precision = Literal["fp32", "bf16", "int8"]
 """Numbers that an embedding was computed with: 32-bit floats, 16-bit ones (bfloat16) or 8-bit integers."""
 
 
+OriginalKind = Literal["photo", "training"]
+"""What a sample may be a copy of: an enrolled photograph, or an image that a generator was trained on."""
+
+
 class Decision(StrEnum):
     ACCEPTED = "accepted"
     FLAGGED = "flagged"
@@ -46,6 +50,8 @@ class ReasonCode(StrEnum):
     """Why a sample is flagged, the gravest first: this order picks the primary reason."""
 
     NO_CONSENT = "no-consent"
+    COPY = "copy"
+    NEAR_COPY = "near-copy"
     LEAK = "leak"
     NO_REFERENCE = "no-reference"
     NO_FACE = "no-face"
@@ -181,6 +187,37 @@ class NearReference(BaseModel):
     similarity: Similarity
 
 
+class NearOriginal(BaseModel):
+    """A registered image that a sample may be a copy of, and how near it is: in bits, or as a similarity."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    original_id: str
+    """The enrolled reference's id, or that of a training image."""
+    kind: OriginalKind
+    identity: str
+    """Whom it shows; empty where nobody said."""
+    image_sha256: Sha256
+    """Of the image's file as it was registered."""
+    mirrored: bool = False
+    """The sample is nearest to the image's mirror image."""
+    bits: Annotated[int, Field(ge=0)] | None = None
+    """How many bits of the perceptual hashes differ, of 256."""
+    similarity: Similarity | None = None
+    """Of the imprints, where a network makes them."""
+
+    @model_validator(mode="after")
+    def _exactly_one_measure(self) -> "NearOriginal":
+        if (self.bits is None) == (self.similarity is None):
+            raise ValueError("expected exactly one of bits and similarity")
+        return self
+
+    @property
+    def nearness(self) -> float:
+        """The similarity, or minus the bits; larger is nearer."""
+        return -float(self.bits or 0) if self.similarity is None else self.similarity
+
+
 class SampleJudged(Body):
     """The verdict on one sample, with the evidence. Carries no embedding and no name of a person."""
 
@@ -206,6 +243,12 @@ class SampleJudged(Body):
     margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
     nearest: tuple[NearReference, ...]
+    originals: tuple[NearOriginal, ...] = ()
+    """The registered images that the sample is nearest to as a picture, whether it is a copy or not."""
+    originals_searched: int | None = None
+    """How many were searched; left out where none are registered."""
+    copy_descriptor: str | None = None
+    """Fingerprint of what they were compared by."""
     precision: Precision | None = None
     """Of the embedding behind ``similarity``, ``margin`` and ``nearest``; left out: 32-bit floats."""
     similarity_error: float | None = None

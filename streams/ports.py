@@ -4,18 +4,19 @@ Every coroutine may raise ``DependencyUnavailable``, but for ``Courier``, which 
 No method blocks the event loop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
 from streams.core.consent import Consent
-from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting
+from streams.core.copies import Descriptor, Imprints, Original
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting, Undecodable
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
 from streams.core.redrive import Redrive
-from streams.events import GenerationRequested, Headers, ImageRef
+from streams.events import GenerationRequested, Headers, ImageRef, NearOriginal, OriginalKind
 
 
 @dataclass(frozen=True)
@@ -66,6 +67,42 @@ class TwofoldExaminer(Examiner, Protocol):
 
     async def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Return the same, in order, with every rough face embedded in 32-bit floats."""
+
+
+class Imprinter(Protocol):
+    """Makes imprints: what copies of pictures are recognised by."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What the imprints are."""
+
+    async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        """Return the imprints of each picture that was seen, in order."""
+
+    async def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """Return the imprints of each encoded image and of its mirror image, in order: each before its mirror's."""
+
+
+class Originals(Protocol):
+    """Images that no sample may be a copy of: enrolled photographs and training images, by their imprints."""
+
+    async def register(self, originals: Sequence[Original]) -> None:
+        """Put originals, each in the place of the one that had its id."""
+
+    async def remove(self, original_ids: Iterable[str]) -> None:
+        """Take originals out; unknown ids are no error."""
+
+    async def known(self, original_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that are registered."""
+
+    async def held(self, identity: str) -> dict[str, OriginalKind]:
+        """Return the ids of all originals that show this identity, and what each is."""
+
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        """Return how many originals are registered, of one kind or of any."""
+
+    async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
+        """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""
 
 
 class Gallery(Protocol):
@@ -252,7 +289,9 @@ class Services:
     examiner: TwofoldExaminer
     lone_examiner: Examiner
     """Examines in a child process of its own, so that an image that kills its reader kills no other; never rough."""
+    imprinter: Imprinter
     gallery: Gallery
+    originals: Originals
     images: Images
     ledger: Ledger
     consent: ConsentRegister

@@ -72,6 +72,9 @@ class Settings(BaseSettings):
     embedder_weights: Path | None = None
     """The published weights file (``.pt``), for the two embedders whose file is in no package."""
 
+    copy_descriptor: Path | None = None
+    """An ONNX or TorchScript network, such as SSCD, that recognises copies in the place of the perceptual hash."""
+
     engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
     """What runs both networks in 32-bit floats; torch is the reference, and twice as slow."""
     providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"

@@ -11,6 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.adapters import engines
+from streams.adapters.copy_descriptor import CopyDescriptor, Views, copy_descriptor
+from streams.adapters.copy_hash import CopyHash
 from streams.adapters.crops import ALIGNMENT, cut_out, sharpness
 from streams.adapters.decode import Decode, decode_here
 from streams.adapters.detector import DETECTOR, Detector, Found
@@ -18,6 +20,7 @@ from streams.adapters.face_networks import FaceNetworks, FastEmbedder
 from streams.adapters.facenet_weights import Published, published
 from streams.adapters.precision import fast_embedder
 from streams.adapters.self_check import self_check
+from streams.core.copies import Imprints
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.similarity import unit
 from streams.settings import Settings
@@ -36,6 +39,7 @@ class _Seen:
     faces: int
     largest: Found
     crop: Pixels
+    views: Views
 
 
 def embedding_space(settings: Settings) -> EmbeddingSpace:
@@ -46,29 +50,37 @@ def embedding_space(settings: Settings) -> EmbeddingSpace:
 class FaceEngine:
     """Images to sightings; used by one thread at a time."""
 
-    def __init__(self, networks: FaceNetworks, decode: Decode = decode_here) -> None:
+    def __init__(
+        self, networks: FaceNetworks, decode: Decode = decode_here, copies: CopyDescriptor | None = None
+    ) -> None:
         """Take loaded networks; ``load`` makes them.
 
-        ``decode`` turns images into pixels: here, or where bytes that kill their reader kill nobody else.
+        Args:
+            networks: What finds faces and embeds them.
+            decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
+            copies: Describes pictures; None = by the perceptual hash.
         """
         self._decode = decode
+        self._copies = copies or CopyHash(networks.landmarks)
         self._detector = Detector(networks.detect)
         self._networks = networks
         self.space = _space(networks.what)
+        self.descriptor = self._copies.what
 
     @classmethod
     def load(cls, settings: Settings, report: Report = silent, decode: Decode = decode_here) -> Self:
         """Load the engine and the networks that the settings name; blocks, for minutes where they must be fetched.
 
         Raises:
-            BadInput, WeightsUnusable: As ``engines.load`` says.
+            BadInput, WeightsUnusable: As ``engines.load`` and ``copy_descriptor`` say.
             Unready: So too, or if the engine computes something else than it should, in either precision.
         """
         exact = engines.load(settings, report)
-        engine = cls(exact, decode)
+        copies = copy_descriptor(settings, exact.landmarks)
+        engine = cls(exact, decode, copies)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
-        return engine if fast is None else cls(replace(exact, fast=fast), decode)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
@@ -84,6 +96,19 @@ class FaceEngine:
         embeddings = iter(self._embed(np.stack(crops)) if crops else ())
         return [each if _rough_crop(each) is None else _embedded(each, next(embeddings), None) for each in sightings]
 
+    def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        """Return the imprints of each picture that was seen, in order."""
+        return self._copies.imprints([one.views for one in sightings])
+
+    def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """Return the imprints of each encoded image and of its mirror image, in order; nothing is embedded."""
+        looked: list[Views | Undecodable] = []
+        for group in _groups(self._decode(encoded)):
+            looked += [one if isinstance(one, Undecodable) else one.views for one in self._look(group)]
+        seen = [one for one in looked if not isinstance(one, Undecodable)]
+        imprints = iter(self._copies.imprints(seen, mirrored=True))
+        return [one if isinstance(one, Undecodable) else next(imprints) for one in looked]
+
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:
         found = iter(self._detector.find([each for each in group if not isinstance(each, Undecodable)]))
         looked: list[_Seen | Examined] = []
@@ -91,9 +116,10 @@ class FaceEngine:
             if isinstance(each, Undecodable):
                 looked.append(each)
             elif faces := next(found):
-                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box)))
+                views = self._copies.views(each, faces[0].landmarks)
+                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views))
             else:
-                looked.append(Sighting(0, None))
+                looked.append(Sighting(0, None, self._copies.views(each, ())))
         return looked
 
     def _sightings(self, seen: Sequence[_Seen]) -> list[Sighting]:
@@ -120,7 +146,7 @@ class FaceEngine:
 def _sighting(seen: _Seen, raw: Embedding, rough: Rough | None) -> Sighting:
     largest = seen.largest
     face = Face(raw, largest.box, largest.landmarks, largest.probability, sharpness(seen.crop))
-    return _embedded(Sighting(seen.faces, face), raw, rough)
+    return _embedded(Sighting(seen.faces, face, seen.views), raw, rough)
 
 
 def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighting:
@@ -131,7 +157,7 @@ def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighti
         return replace(sighting, largest=replace(sighting.largest, embedding=unit(raw), rough=rough))
     except ValueError:
         # A vector without direction is near nobody and far from nobody: nothing was seen that can be judged.
-        return Sighting(0, None)
+        return replace(sighting, faces=0, largest=None)
 
 
 def _rough_crop(sighting: Sighting) -> Pixels | None:

@@ -9,6 +9,7 @@ import numpy.typing as npt
 from streams.adapters.crops import standardised, whitened
 from streams.adapters.detector import Detect
 from streams.adapters.facenet_weights import Published
+from streams.adapters.landmarks import Landmarks
 from streams.core.faces import Pixels
 from streams.events import Precision
 
@@ -45,6 +46,7 @@ class FaceNetworks:
 
     detect: Detect
     embed: Embed
+    landmarks: Landmarks
     what: Published
     """What is published of the embedder."""
     fast: FastEmbedder | None = None

@@ -180,7 +180,7 @@ class MilvusGallery:
         return await self._calls.run(lambda client: operation(Rows(client, timeout)))
 
     def _settle(self, rows: Rows) -> None:
-        milvus_opening.settle(rows, self._collections)
+        milvus_opening.settle(rows, self._collections.identities, self._collections.references)
         self._unsettled = 0
 
     def _load(self, client: MilvusClient) -> None:
@@ -189,6 +189,6 @@ class MilvusGallery:
 
 def _neighbourhood(people: Sequence[Hit], pictures: Sequence[Hit]) -> Neighbourhood:
     return Neighbourhood(
-        identities=tuple(NearIdentity(hit.key, hit.similarity, hit.row["protected"]) for hit in people),
-        references=tuple((hit.key, hit.row["identity"], hit.similarity) for hit in pictures),
+        identities=tuple(NearIdentity(hit.key, hit.nearness, hit.row["protected"]) for hit in people),
+        references=tuple((hit.key, hit.row["identity"], hit.nearness) for hit in pictures),
     )

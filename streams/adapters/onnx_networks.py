@@ -34,4 +34,7 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     def detect(images: Sequence[Pixels], smallest: int) -> list[tuple[Floats, Floats, Floats]]:
         return mtcnn.detect(images, stages, smallest=smallest, thresholds=THRESHOLDS, factor=FACTOR)
 
-    return FaceNetworks(detect, lambda faces: embedder(faces)[0], published(settings))
+    def landmarks(faces: Floats) -> Floats:
+        return mtcnn.landmarks(faces, output)
+
+    return FaceNetworks(detect, lambda faces: embedder(faces)[0], landmarks, published(settings))

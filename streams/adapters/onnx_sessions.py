@@ -9,8 +9,8 @@ from streams.adapters.face_networks import Floats, Run
 from streams.errors import Unready, WeightsUnusable
 
 
-def network(file: Path, *, threads: int, providers: Sequence[str]) -> Run:
-    """Load a network of one input; the function that is returned gives its outputs in their order.
+def open_session(file: Path, *, threads: int, providers: Sequence[str]) -> Any:
+    """Load a network; return onnxruntime's session of it.
 
     Args:
         file: An ONNX file.
@@ -45,6 +45,12 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Run:
     # A provider that was built in and finds no device, or not its libraries, is left out without an error.
     remedy = "give this process the device and its libraries, which onnxruntime's own lines above name, or correct"
     refuse_without(providers, session.get_providers(), f"{remedy} LIKENESS_PROVIDERS")
+    return session
+
+
+def network(file: Path, *, threads: int, providers: Sequence[str]) -> Run:
+    """Load a network of one input, as ``open_session`` does; return what gives its outputs, in their order."""
+    session = open_session(file, threads=threads, providers=providers)
     (entry,) = session.get_inputs()
 
     def run(values: Floats) -> list[Floats]:

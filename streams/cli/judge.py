@@ -23,6 +23,7 @@ _FIELDS = (
     "margin",
     "nearest",
     "faces",
+    "originals",
     "policy_version",
     "embedding_space",
 )
@@ -72,7 +73,7 @@ def _as_dict(result: "SampleJudged | Undecodable") -> dict[str, Any]:
 
     if isinstance(result, Undecodable):
         reasons = [{"code": result.reason.value, "text": result.detail}]
-        return dict.fromkeys(_FIELDS) | {"decision": "undecodable", "reasons": reasons, "nearest": []}
+        return dict.fromkeys(_FIELDS) | {"decision": "undecodable", "reasons": reasons, "nearest": [], "originals": []}
     dumped = result.model_dump(mode="json")
     return {name: dumped[name] for name in _FIELDS}
 

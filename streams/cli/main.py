@@ -14,6 +14,7 @@ import typer
 from streams.cli import (
     audit,
     calibrate,
+    copies,
     demo,
     dlq,
     evaluate,
@@ -61,7 +62,10 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (demo, parts, work, intake, requests, watch, judge, gallery, audit, calibrate, evaluate, dlq, schema):
+    for module in (
+        *(demo, parts, work, intake, requests, watch),
+        *(judge, gallery, copies, audit, calibrate, evaluate, dlq, schema),
+    ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):
         app.add_typer(entry.load(), name=entry.name, rich_help_panel="Look closer")

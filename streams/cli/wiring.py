@@ -16,10 +16,12 @@ from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
+from streams.adapters.milvus_originals import MilvusOriginals
 from streams.adapters.triton import TritonGenerator
 from streams.cli.addresses import addressed, answering
 from streams.cli.opened import opened_database
 from streams.cli.output import console
+from streams.core.copies import Descriptor
 from streams.core.policy import Policy, parse
 from streams.errors import BadInput
 from streams.ports import Services
@@ -95,13 +97,16 @@ async def open_services(
         )
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
+        originals = await stack.enter_async_context(open_originals(settings, examiner.descriptor, patiently=patiently))
         images = ImageStore(settings.address("images"))
         await patiently(partial(images.open, create=create_gallery))
         yield Services(
             generator=generator,
             examiner=examiner,
             lone_examiner=lone_examiner,
+            imprinter=examiner,
             gallery=gallery,
+            originals=originals,
             images=images,
             ledger=SqlLedger(database),
             consent=SqlConsentRegister(database),
@@ -128,6 +133,24 @@ async def examiner_of_files(settings: Settings) -> AsyncIterator[FaceExaminer]:
         yield examiner
     finally:
         await examiner.close()
+
+
+@asynccontextmanager
+async def open_originals(
+    settings: Settings, descriptor: Descriptor, *, patiently: Patiently = at_once
+) -> AsyncIterator[MilvusOriginals]:
+    """Open the originals in Milvus by themselves; close them at the end."""
+    originals = MilvusOriginals(
+        settings.address("milvus"),
+        settings.milvus_token.get_secret_value(),
+        descriptor,
+        timeout_seconds=settings.call_timeout_seconds,
+    )
+    try:
+        await patiently(originals.open)
+        yield originals
+    finally:
+        await originals.close()
 
 
 @asynccontextmanager

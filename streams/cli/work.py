@@ -115,6 +115,7 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     from streams.runtime.patience import Patience
     from streams.runtime.roles import JUDGE, ROLES
     from streams.runtime.worker import work
+    from streams.tools.originals import lacking
 
     load_policy(settings.policy)  # refused before anything is loaded or waited for
     role, patience = ROLES[name], Patience(metrics=metrics)
@@ -126,6 +127,13 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
         async with open_services(settings, examiner, patiently=patience) as services:
             domain = await patience(services.gallery.domain)
             refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
+            if role is JUDGE and (unseen := await patience(partial(lacking, services))):
+                log.warning(
+                    "%d enrolled photographs are not registered by %s: no copy of them is recognised until `likeness"
+                    " index-references` has run",
+                    unseen,
+                    services.imprinter.descriptor.fingerprint,
+                )
             # What is loaded by now stays as long as the process. To collect garbage is to look at every object, and at
             # these alone it takes a tenth of a second, in which the event loop stands still.
             gc.collect()

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from streams.core.consent import Consent
+from streams.core.copies import nearest
 from streams.core.measurement import Measurement
 from streams.core.policy import Limits, Policy
-from streams.events import Decision, Reason, ReasonCode
+from streams.events import Decision, NearOriginal, Reason, ReasonCode
 
 _GRAVITY = {code: place for place, code in enumerate(ReasonCode)}
 
@@ -38,6 +39,7 @@ def may_generate(*, enrolled: bool, protected: bool, consent: Consent) -> bool:
 
 def _reasons(measurement: Measurement, limits: Limits, consent: Consent) -> Iterator[Reason]:
     yield from _consent(measurement, consent)
+    yield from _copy(measurement, limits)
     yield from _abstain(measurement, limits)
     yield from _leak(measurement, limits)
     yield from _mismatch(measurement, limits)
@@ -55,6 +57,28 @@ def _consent(measurement: Measurement, consent: Consent) -> Iterator[Reason]:
         yield Reason(code=ReasonCode.NO_CONSENT, text="the person is protected: enrolled only to be kept out")
     elif consent is not Consent.GRANTED and not (consent is Consent.MISSING and not measurement.references):
         yield Reason(code=ReasonCode.NO_CONSENT, text=f"consent is {consent}")
+
+
+def _copy(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    """Only the nearest original is named: the others near it are evidence."""
+    for near in nearest(measurement.originals, 1):
+        bits = near.bits is not None
+        copy = limits.copy_bits if bits else limits.copy_similarity
+        near_copy = limits.near_copy_bits if bits else limits.near_copy_similarity
+        measured = -near.nearness if bits else near.nearness
+        how = f"{near.bits} bits differ" if bits else f"similarity {measured:.4f}"
+        if not near.nearness < (-copy if bits else copy):
+            text = f"is a copy of {_named(near)}: {how}, limit {copy}"
+            yield Reason(code=ReasonCode.COPY, text=text, measured=_number(measured), limit=copy)
+        elif not near.nearness < (-near_copy if bits else near_copy):
+            text = f"is nearly a copy of {_named(near)}: {how}, limit {near_copy}"
+            yield Reason(code=ReasonCode.NEAR_COPY, text=text, measured=_number(measured), limit=near_copy)
+
+
+def _named(original: NearOriginal) -> str:
+    kind = "reference" if original.kind == "photo" else "training image"
+    whose = f" of {original.identity}" if original.identity else ""
+    return f"{kind} {original.original_id}{whose}" + (", mirrored" if original.mirrored else "")
 
 
 def _abstain(measurement: Measurement, limits: Limits) -> Iterator[Reason]:

@@ -78,6 +78,8 @@ class Sighting:
 
     faces: int
     largest: Face | None
+    views: tuple[Pixels, ...] = ()
+    """Small pictures of the face and of the whole image, from which imprints are made: cheap, where those are not."""
 
 
 @dataclass(frozen=True)

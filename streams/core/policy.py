@@ -4,7 +4,7 @@ import hashlib
 import json
 import tomllib
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -39,6 +39,20 @@ class Limits(BaseModel):
     """Low quality when the face box's shorter side has fewer pixels than this."""
     sharpness: Annotated[float, Field(ge=0)]
     """Low quality when the variance of the Laplacian of the crop is below this."""
+    copy_bits: Annotated[int, Field(ge=0, le=256)] = 31
+    """Copy when at most so many bits of the perceptual hashes differ."""
+    near_copy_bits: Annotated[int, Field(ge=0, le=256)] = 60
+    """Near copy when at most so many do."""
+    copy_similarity: Similarity = 0.75
+    """Copy from this similarity upwards, where a network of one's own stands in for the hash."""
+    near_copy_similarity: Similarity = 0.5
+    """Near copy from this similarity upwards."""
+
+    @model_validator(mode="after")
+    def _copies_are_near_copies(self) -> Self:
+        if self.copy_bits > self.near_copy_bits or self.copy_similarity < self.near_copy_similarity:
+            raise ValueError("expected copy_bits <= near_copy_bits and copy_similarity >= near_copy_similarity")
+        return self
 
 
 class Domain(BaseModel):

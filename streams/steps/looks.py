@@ -1,8 +1,9 @@
 """What was seen, searched for and measured: one look at the samples, and a second one where the first is too rough."""
 
+import asyncio
 import logging
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from streams.core.consent import Consent
 from streams.core.faces import Embedding, Sighting
@@ -13,6 +14,7 @@ from streams.core.policy import Policy, refuse_elsewhere
 from streams.core.settled import ROUNDING, difference, settled
 from streams.core.subject import Subject
 from streams.ports import Services
+from streams.steps.copies import compare
 
 log = logging.getLogger(__name__)
 
@@ -43,11 +45,49 @@ class Looked:
 async def look(
     subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
 ) -> dict[str, Looked]:
-    """Search for every face in one batch, and measure every sample.
+    """Search for every face and compare every picture with the originals, in one batch, and measure every sample.
 
     Raises:
         PolicyRefused: If the policy does not hold for this gallery, which may have been empty when the process began.
     """
+    looked, compared = await asyncio.gather(
+        _searched(subjects, sightings, services, gallery_version), compare(sightings, services)
+    )
+    return {key: replace(one, measurement=compared.noted_in(one.measurement, key)) for key, one in looked.items()}
+
+
+async def look_again(
+    subjects: Mapping[str, Subject], rough: Mapping[str, Looked], services: Services, gallery_version: str
+) -> dict[str, Looked]:
+    """Embed the faces exactly, in one batch, search for them and measure once more; the pictures are the same."""
+    sightings = await services.examiner.look_again([one.sighting for one in rough.values()])
+    exact = await _searched(subjects, dict(zip(rough, sightings, strict=True)), services, gallery_version)
+    for key, one in rough.items():
+        off, stated = difference(one.measurement, exact[key].measurement), one.measurement.similarity_error or 0.0
+        if off > stated + ROUNDING:
+            log.warning(
+                "expected similarities to be at most %.4f off at the first look, as stated, got %.4f for sample %s: the"
+                " statement does not hold for such faces; set LIKENESS_PRECISION=fp32",
+                *(stated, off, key),
+            )
+    return {key: replace(one, measurement=_same_picture(rough[key], one)) for key, one in exact.items()}
+
+
+def _same_picture(before: Looked, after: Looked) -> Measurement:
+    """Return what was measured after, with what the picture was found to be near before."""
+    first = before.measurement
+    return after.measurement.model_copy(
+        update={
+            "originals": first.originals,
+            "originals_searched": first.originals_searched,
+            "copy_descriptor": first.copy_descriptor,
+        }
+    )
+
+
+async def _searched(
+    subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
+) -> dict[str, Looked]:
     with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
     probes = [face.embedding for _, face in with_face]
     found = await services.gallery.search(probes, identities=NEAREST) if with_face else []
@@ -64,20 +104,3 @@ async def look(
         unseen = hood.identities[-1].similarity if len(hood.identities) == NEAREST else None
         looked[key] = Looked(sighting, measurement, unseen)
     return looked
-
-
-async def look_again(
-    subjects: Mapping[str, Subject], rough: Mapping[str, Looked], services: Services, gallery_version: str
-) -> dict[str, Looked]:
-    """Embed the faces exactly, in one batch, search for them and measure once more."""
-    sightings = await services.examiner.look_again([one.sighting for one in rough.values()])
-    exact = await look(subjects, dict(zip(rough, sightings, strict=True)), services, gallery_version)
-    for key, one in rough.items():
-        off, stated = difference(one.measurement, exact[key].measurement), one.measurement.similarity_error or 0.0
-        if off > stated + ROUNDING:
-            log.warning(
-                "expected similarities to be at most %.4f off at the first look, as stated, got %.4f for sample %s: the"
-                " statement does not hold for such faces; set LIKENESS_PRECISION=fp32",
-                *(stated, off, key),
-            )
-    return exact

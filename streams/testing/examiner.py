@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from streams.core.copies import Descriptor, Imprint, Imprints, Measure
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.similarity import unit
 from streams.events import DeadReason
@@ -23,8 +24,15 @@ STUB_SPACE = EmbeddingSpace(
 )
 
 
+#: What copies of such pictures are recognised by.
+STUB_DESCRIPTOR = Descriptor("stub-256", "", 256, Measure.BITS, "first row")
+
+#: Directions on one side of which, or on the other, each of the 256 bits places what a picture shows.
+_SIDES = np.random.default_rng(0).normal(size=(256, DIMENSION))
+
+
 class StubExaminer:
-    """Implements ``ports.TwofoldExaminer`` on what ``streams.testing.images.picture`` draws."""
+    """Implements ``ports.TwofoldExaminer`` and ``ports.Imprinter`` on what ``streams.testing.images.picture`` draws."""
 
     def __init__(
         self,
@@ -63,6 +71,18 @@ class StubExaminer:
         self.second_looks.append(len(sightings))
         return [_exact(one) for one in sightings]
 
+    @property
+    def descriptor(self) -> Descriptor:
+        return STUB_DESCRIPTOR
+
+    async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        return [tuple(_imprint(view) for view in one.views) for one in sightings]
+
+    async def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """What a picture shows, the mirror image shows from the other end."""
+        seen = [self._answer(each) for each in encoded]
+        return [one if isinstance(one, Undecodable) else _both_ways(one.views) for one in seen]
+
     def _answer(self, encoded: bytes) -> Examined:
         answer = self._answers.get(encoded)
         if isinstance(answer, BaseException):
@@ -78,7 +98,7 @@ def _read(encoded: bytes, error: float) -> Examined:
         return Undecodable(DeadReason.IMAGE_UNDECODABLE, f"not a whole PNG: {type(fault).__name__}")
     faces, side, sharpness = (int(value) for value in pixels[1, 0])
     if not faces:
-        return Sighting(0, None)
+        return Sighting(0, None, (pixels,))
     return Sighting(
         faces,
         Face(
@@ -89,7 +109,16 @@ def _read(encoded: bytes, error: float) -> Examined:
             sharpness=float(sharpness),
             rough=Rough("int8", error, pixels) if error else None,
         ),
+        (pixels,),
     )
+
+
+def _both_ways(views: Sequence[Pixels]) -> Imprints:
+    return tuple(_imprint(each) for view in views for each in (view, view[:, ::-1]))
+
+
+def _imprint(pixels: Pixels) -> Imprint:
+    return (_SIDES @ _embedding(pixels) > 0).astype(np.float32)
 
 
 def _embedding(pixels: Pixels, error: float = 0.0) -> Embedding:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from streams.core.copies import Original
 from streams.core.faces import Examined, Face, Undecodable
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.similarity import centroid, concentration
@@ -16,11 +17,10 @@ from streams.errors import BadInput
 from streams.events import Name
 from streams.ports import Services
 from streams.steps.examine import examine_exactly
+from streams.tools.originals import IMAGE_SUFFIXES, photographs, replace_photographs
 
 #: The file in each person's folder that says that, and until when, the person agreed.
 CONSENT_FILE = "consent.toml"
-#: What counts as an image by its name; anything else in a folder is passed over.
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 #: Images that are examined at a time.
 BATCH = 16
 
@@ -90,7 +90,7 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
     except BadInput as error:
         report.refused = str(error)
         return report
-    references = await _references(person, identity, origin, services, report)
+    references, originals = await _references(person, identity, origin, services, report)
     if not references:
         report.refused = "no image shows exactly one face"
         return report
@@ -99,6 +99,8 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
         at = _midnight(consent.granted_on)
         expires = _midnight(consent.expires_on) if consent.expires_on else None
         await services.consent.grant(identity, evidence=consent.evidence, at=at, expires=expires)
+    # First: no photograph may be enrolled of which a copy would come through.
+    await replace_photographs(identity, originals, services)
     await services.gallery.enrol(summarise(identity, references, protected=consent.protected), references)
     report.references = len(references)
     return report
@@ -106,12 +108,14 @@ async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enr
 
 async def _references(
     person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
-) -> list[Reference]:
+) -> tuple[list[Reference], list[Original]]:
     readable = await asyncio.to_thread(_read_images, person, report)
     references: dict[str, Reference] = {}
+    originals: list[Original] = []
     for start in range(0, len(readable), BATCH):
         batch = readable[start : start + BATCH]
         examined = await examine_exactly([data for _, data in batch], services.examiner)
+        usable: list[tuple[Reference, bytes]] = []
         for (name, data), seen in zip(batch, examined, strict=True):
             face = only_face(seen)
             if isinstance(face, str):
@@ -120,7 +124,9 @@ async def _references(
             ref = await services.images.put(data)
             key = reference_id(identity, ref.sha256)
             references[key] = Reference(key, identity, origin, ref.sha256, face.embedding)
-    return list(references.values())
+            usable.append((references[key], data))
+        originals += await photographs(usable, services)
+    return list(references.values()), originals
 
 
 async def refuse_other_origin(origin: Origin, services: Services) -> None:

@@ -184,6 +184,7 @@ def test_an_embedding_without_direction_is_no_face(value: float):
     lost = FaceNetworks(
         detect=Mtcnn().detect,
         embed=lambda faces: np.full((len(faces), 128), value, np.float32),
+        landmarks=Mtcnn().landmarks,
         what=Published("facenet-128", "0" * 64, 128, whitened=True),
     )
     assert faces_in(FaceEngine(lost).examine([ANNA])[0]) == 0

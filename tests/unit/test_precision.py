@@ -27,6 +27,7 @@ def one_face(images, smallest):
 EXACT = FaceNetworks(
     detect=one_face,
     embed=lambda faces: np.ones((len(faces), 128), np.float32),
+    landmarks=lambda faces: np.zeros((len(faces), 5, 2), np.float32),
     what=Published("facenet-128", "0" * 64, 128, whitened=True),
 )
 

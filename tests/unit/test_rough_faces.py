@@ -32,6 +32,7 @@ def engine(*lengths: float) -> FaceEngine:
         FaceNetworks(
             detect=one_face,
             embed=lambda faces: np.tile(EXACT, (len(faces), 1)),
+            landmarks=lambda faces: np.zeros((len(faces), 5, 2), np.float32),
             what=Published("facenet-128", "0" * 64, 128, whitened=True),
             fast=fast if lengths else None,
         )
