@@ -21,7 +21,7 @@ from streams.adapters.milvus_schema import (
     reference_row,
     vector_of,
 )
-from streams.core.enrolment import check_enrolment, checked_vector, enrolment, removal, require_name
+from streams.core.enrolment import check_enrolment, checked_vector, enrolment, is_name, removal, require_name
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
 from streams.errors import LikenessError
@@ -123,6 +123,10 @@ class MilvusGallery:
             checked = checked_vector(vector, self._space, f"the embedding of sample {sample_id}")
             new.append({collection.key: sample_id, collection.vector: checked})
         await self._run(lambda rows: rows.upsert(collection, new))
+
+    async def unremember(self, sample_ids: Sequence[str]) -> None:
+        wanted = {sample_id for sample_id in sample_ids if is_name(sample_id)}
+        await self._run(lambda rows: rows.delete(self._collections.samples, wanted))
 
     async def recall(self, sample_ids: Sequence[str]) -> dict[str, Embedding]:
         collection = self._collections.samples

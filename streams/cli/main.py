@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import audit, demo, dlq, gallery, intake, judge, parts, requests, schema, watch, work
+from streams.cli import audit, consent, demo, dlq, forget, gallery, intake, judge, parts, requests, schema, watch, work
 from streams.cli.output import console
 from streams.errors import SETUP_STATUS, BadInput, LikenessError, Unready, WeightsUnusable
 
@@ -47,7 +47,7 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (demo, parts, work, intake, requests, watch, judge, gallery, audit, dlq, schema):
+    for module in (demo, parts, work, intake, requests, watch, judge, gallery, consent, forget, audit, dlq, schema):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):
         app.add_typer(entry.load(), name=entry.name, rich_help_panel="Look closer")

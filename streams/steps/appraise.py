@@ -13,6 +13,7 @@ from streams.core.policy import refuse_elsewhere
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
+from streams.steps.refuse import asked, register_of
 
 
 async def appraise(
@@ -42,7 +43,7 @@ async def appraise(
     found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
     near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}
     names = {subjects[key].identity for key in sightings}
-    consent = await services.consent.states(sorted(names), services.now())
+    entries = await register_of(names, services)
     names |= {one.identity for hood in found for one in hood.identities}
     enrolled = await services.gallery.identities(sorted(names))
     timings = {"examine": examine_ms, "search": round((time.perf_counter() - started) * 1000 / len(sightings), 2)}
@@ -55,7 +56,8 @@ async def appraise(
     for key, sighting in sightings.items():
         subject, hood = subjects[key], near.get(key, Neighbourhood((), ()))
         measurement = measure(subject, sighting, hood, enrolled, space=space, gallery_version=gallery_version)
-        judgement = decide(measurement, services.policy, consent[subject.identity])
+        answer = asked(subject, entries, services)
+        judgement = decide(measurement, services.policy, answer.consent, answer.unmet)
         judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now, timings_ms=timings)
         appraised.append((judged, measurement))
     return appraised
