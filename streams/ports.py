@@ -289,7 +289,7 @@ class Erasures(Protocol):
         """Return how many samples that were registered ``before`` have no end: of one person, or at work by anybody."""
 
     async def rename(self, erasure: Erasure, identity: str, *, at: datetime) -> Inventory:
-        """Take the name and the image from every row of the person, and mean nobody by that name from then on.
+        """Take the name from every row and from the consent register, and mean nobody by it from then on.
 
         All of it or nothing; return what is to be deleted, with the images that the rows pointed at.
         """
@@ -297,8 +297,8 @@ class Erasures(Protocol):
     async def sweep(self, erasure: Erasure, identity: str) -> Swept:
         """Empty what is delivered of the person's samples, and take the name out of everybody else's rows."""
 
-    async def finish(self, erasure: Erasure, identity: str, *, at: datetime) -> None:
-        """Take the name out of the consent register, and note that all was done."""
+    async def finish(self, erasure: Erasure, *, at: datetime) -> None:
+        """Note that all was done."""
 
     async def close(self, erasure: Erasure) -> None:
         """Forget also by what the person would be found again; only how much there was is kept."""

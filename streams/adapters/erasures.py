@@ -103,10 +103,12 @@ class SqlErasures:
         rewrite = update(samples).where(_id == bindparam("wanted")).values(payload=bindparam("asks"))
         rewrite = rewrite.values(identity=erasure.called, image_sha256=None, image_size=None)
         mine = update(erasures).where(erasures.c.receipt == erasure.receipt, erasures.c.renamed_at.is_(None))
+        nobody = {"identity": erasure.called, "note": "", "evidence_sha256": None}
 
         def work(connection: Connection) -> Inventory:
             take_names(connection)
             connection.execute(mine.values(renamed_at=to_micros(at)))
+            connection.execute(update(register).where(register.c.identity == identity).values(nobody))
             rows = list(connection.execute(own))
             renamed = [
                 {"wanted": row.sample_id, "asks": renamed_request(bytes(row.payload), identity, erasure.called)}
@@ -178,16 +180,11 @@ class SqlErasures:
         ]
         self._database.insert_absent(connection, erased_records, kept)
 
-    async def finish(self, erasure: Erasure, identity: str, *, at: datetime) -> None:
+    async def finish(self, erasure: Erasure, *, at: datetime) -> None:
         """See ``ports.Erasures``."""
-        nobody = {"identity": erasure.called, "note": "", "evidence_sha256": None}
-
-        def work(connection: Connection) -> None:
-            connection.execute(update(register).where(register.c.identity == identity).values(nobody))
-            mine = erasures.c.receipt == erasure.receipt
-            connection.execute(update(erasures).where(mine).values(finished_at=to_micros(at)))
-
-        await self._database.transact(work)
+        mine = erasures.c.receipt == erasure.receipt
+        statement = update(erasures).where(mine).values(finished_at=to_micros(at))
+        await self._database.transact(lambda connection: connection.execute(statement))
 
     async def close(self, erasure: Erasure) -> None:
         """See ``ports.Erasures``."""

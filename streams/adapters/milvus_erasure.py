@@ -5,6 +5,7 @@ its rows are copied, the copy takes its name, and the old one is dropped, with w
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -12,13 +13,14 @@ import numpy as np
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from streams.adapters.milvus_calls import Calls, require_address
-from streams.adapters.milvus_opening import LOAD_SECONDS
+from streams.adapters.milvus_opening import LOAD_SECONDS, is_lite
 from streams.adapters.milvus_rows import STRONG, Rows
 from streams.adapters.milvus_schema import NO_MEANING, Row
 from streams.adapters.milvus_schema import Collection as Kept
 from streams.core.enrolment import is_name, removal
 from streams.core.erasure import Inventory, Needle
 from streams.core.gallery import next_version
+from streams.errors import DependencyUnavailable
 
 T = TypeVar("T")
 
@@ -27,6 +29,9 @@ COPY, OLD = "__copy", "__old"
 
 #: Rows that are copied at a time.
 _PAGE = 500
+
+#: How often erasing is tried: where others use a collection while it is renamed, Milvus Lite may find it unloaded.
+_TRIES = 5
 
 _VERSION = "version"
 _VECTORS = (DataType.FLOAT_VECTOR,)
@@ -76,6 +81,9 @@ class MilvusVectors:
 
     async def erase(self, identity: str, sample_ids: Collection[str]) -> bool:
         """See ``ports.Vectors``."""
+        for _ in range(_TRIES - 1):
+            with suppress(DependencyUnavailable):
+                return await self._run(lambda rows: _erase(rows, identity, sample_ids))
         return await self._run(lambda rows: _erase(rows, identity, sample_ids))
 
     async def left(self, identity: str, sample_ids: Collection[str]) -> dict[str, int]:
@@ -118,7 +126,7 @@ def _depicted(rows: Rows, images: Collection[str], except_of: str) -> set[str]:
 
 def _erase(rows: Rows, identity: str, sample_ids: Collection[str]) -> bool:
     """Delete everywhere, those who are enrolled last: while they are, a removal that was cut off can be seen."""
-    lite = str(rows.client.get_server_version(timeout=rows.timeout_seconds)).startswith("milvus_lite")
+    lite = is_lite(rows)
     if lite:
         _take_up(rows)
     for one in sorted(_every(rows), key=lambda one: one.kept.key == "identity"):

@@ -55,9 +55,14 @@ def load(rows: Rows, collections: Collections) -> None:
         _load(rows, collection)
 
 
+def is_lite(rows: Rows) -> bool:
+    """Say whether the server is Milvus Lite."""
+    return str(rows.client.get_server_version(timeout=rows.timeout_seconds)).startswith("milvus_lite")
+
+
 def settle(rows: Rows, collections: Collections) -> None:
     """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
-    if rows.client.get_server_version(timeout=rows.timeout_seconds).startswith("milvus_lite"):
+    if is_lite(rows):
         for collection in (collections.identities, collections.references):
             rows.client.flush(collection.name, timeout=LOAD_SECONDS)
 

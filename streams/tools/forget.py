@@ -80,7 +80,7 @@ async def forget(
     undelivered = await _sweep(identity, erasure, places, wait_seconds)
     finished = None if undelivered else places.now()
     if finished is not None:
-        await places.erasures.finish(erasure, identity, at=finished)
+        await places.erasures.finish(erasure, at=finished)
     report("the ledger holds no row that names the person" if finished else f"{undelivered} ends are not delivered yet")
     compacted = await places.erasures.compact()
     receipt = Receipt(
