@@ -29,6 +29,10 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
 
 SampleId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: A country, or a part of one: ISO 3166-1 alpha-2, or ISO 3166-2.
+TERRITORY = r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
+Territory = Annotated[str, Field(pattern=TERRITORY)]
+"""Where an image is to be shown: ``DE``, ``US-TN``."""
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 """Cosine similarity in [-1, 1]; larger is nearer."""
 
@@ -111,6 +115,8 @@ class GenerationRequested(Body):
     strength: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How far to wander from the identity, 0 = not at all; each model's README says what 1 means."""
     count: Annotated[int, Field(ge=1, le=SAMPLES_PER_REQUEST)] = 1
+    territory: Territory | None = None
+    """Where the images are to be shown; consent that is limited to territories refuses who does not say."""
 
 
 class Pictured(Body):
@@ -154,6 +160,8 @@ class SampleGenerated(Pictured):
     model_version: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     strength: Annotated[float, Field(ge=0, le=1)]
+    territory: Territory | None = None
+    """As the request says."""
 
 
 class TrainingSamplePublished(Pictured):
@@ -164,6 +172,8 @@ class TrainingSamplePublished(Pictured):
     index: Annotated[int, Field(ge=0, le=2**62)]
     identity: Name
     model: Name
+    territory: Territory | None = None
+    """Where the images of this run are to be shown."""
 
 
 class Reason(BaseModel):
@@ -233,6 +243,8 @@ class SampleJudged(Body):
     model_version: str | None = None
     seed: int | None = None
     strength: float | None = None
+    territory: str | None = None
+    """Where it was to be shown, as was said."""
     image: ImageRef | None = None
     """None where consent or a missing gallery kept the sample from being made."""
     decision: Decision
@@ -267,12 +279,33 @@ class SampleJudged(Body):
     timings_ms: dict[str, float] = {}
 
 
+class ConsentChanged(Body):
+    """One entry of the consent register: somebody agreed to something, or does so no longer."""
+
+    entry: Annotated[int, Field(ge=1)]
+    """Its number in the register. The same entry may come twice, and then says the same."""
+    identity: str
+    kind: Literal["granted", "withdrawn"]
+    at: AwareDatetime
+    """From when on it holds. A withdrawal ends every grant that was entered before it or is dated before it."""
+    purpose: Literal["training", "generation", "protection"] | None = None
+    """None: of a grant generation, of a withdrawal everything."""
+    models: tuple[str, ...] = ()
+    """What a grant is limited to, ``model`` or ``model@version``; none: no limit."""
+    territories: tuple[str, ...] = ()
+    """What a grant is limited to, ISO 3166 codes; none: no limit."""
+    expires: AwareDatetime | None = None
+    evidence: str | None = None
+    """SHA-256 of the file that shows it."""
+
+
 #: CloudEvents ``type`` of each body: also says which schema a topic carries.
 TYPES: dict[type[Body], str] = {
     GenerationRequested: "dev.likeness.generation.requested.v1",
     SampleGenerated: "dev.likeness.sample.generated.v1",
     TrainingSamplePublished: "dev.likeness.training.sample.v1",
     SampleJudged: "dev.likeness.sample.judged.v1",
+    ConsentChanged: "dev.likeness.consent.changed.v1",
 }
 
 Headers = tuple[tuple[str, bytes | None], ...]

@@ -27,8 +27,10 @@ TRAINING_SAMPLES = Topic("training.samples", 7 * DAY_MS)
 SAMPLES_ACCEPTED = Topic("samples.accepted", 30 * DAY_MS)
 SAMPLES_FLAGGED = Topic("samples.flagged", 30 * DAY_MS)
 DEAD_LETTERS = Topic("dead.letters", 30 * DAY_MS)
+CONSENT_EVENTS = Topic("consent.events", 30 * DAY_MS)
 
-ALL = (
+#: What samples travel on.
+ROAD = (
     GENERATION_REQUESTS,
     GENERATION_SAMPLES,
     TRAINING_SAMPLES,
@@ -36,6 +38,8 @@ ALL = (
     SAMPLES_FLAGGED,
     DEAD_LETTERS,
 )
+
+ALL = (*ROAD, CONSENT_EVENTS)
 
 #: Topics on which a sample ends.
 ENDS = (SAMPLES_ACCEPTED, SAMPLES_FLAGGED, DEAD_LETTERS)

@@ -60,9 +60,14 @@ def load_one(rows: Rows, collection: Collection) -> None:
     rows.client.load_collection(collection.name, timeout=LOAD_SECONDS)
 
 
+def is_lite(rows: Rows) -> bool:
+    """Say whether the server is Milvus Lite."""
+    return str(rows.client.get_server_version(timeout=rows.timeout_seconds)).startswith("milvus_lite")
+
+
 def settle(rows: Rows, *collections: Collection) -> None:
     """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
-    if rows.client.get_server_version(timeout=rows.timeout_seconds).startswith("milvus_lite"):
+    if is_lite(rows):
         for collection in collections:
             rows.client.flush(collection.name, timeout=LOAD_SECONDS)
 

@@ -14,10 +14,12 @@ import typer
 from streams.cli import (
     audit,
     calibrate,
+    consent,
     copies,
     demo,
     dlq,
     evaluate,
+    forget,
     gallery,
     intake,
     judge,
@@ -63,8 +65,8 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        *(demo, parts, work, intake, requests, watch),
-        *(judge, gallery, copies, audit, calibrate, evaluate, dlq, schema),
+        *(demo, parts, work, intake, requests, watch, judge),
+        *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, schema),
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):

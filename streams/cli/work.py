@@ -145,6 +145,7 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
 
 async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
+    from streams.adapters.consent import SqlConsentRegister
     from streams.adapters.ledger import SqlLedger
     from streams.cli.opened import opened_database
     from streams.runtime.patience import Patience
@@ -153,7 +154,8 @@ async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> Non
     async def run() -> None:
         addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience(metrics=metrics)
         async with opened_database(addressed, patiently=patience) as database:
-            await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC), metrics).run(patience)
+            ledger, consent = SqlLedger(database), SqlConsentRegister(database)
+            await Reconciler(addressed, ledger, partial(datetime.now, UTC), metrics, consent).run(patience)
 
     working = asyncio.create_task(run())
     for number in (signal.SIGTERM, signal.SIGINT):

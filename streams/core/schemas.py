@@ -3,7 +3,15 @@
 from typing import Any
 
 from streams import topics
-from streams.events import TYPES, Body, GenerationRequested, SampleGenerated, SampleJudged, TrainingSamplePublished
+from streams.events import (
+    TYPES,
+    Body,
+    ConsentChanged,
+    GenerationRequested,
+    SampleGenerated,
+    SampleJudged,
+    TrainingSamplePublished,
+)
 
 #: The body that each topic carries. Dead letters carry whatever could not be processed, as it was.
 BODIES: dict[topics.Topic, type[Body]] = {
@@ -12,6 +20,7 @@ BODIES: dict[topics.Topic, type[Body]] = {
     topics.TRAINING_SAMPLES: TrainingSamplePublished,
     topics.SAMPLES_ACCEPTED: SampleJudged,
     topics.SAMPLES_FLAGGED: SampleJudged,
+    topics.CONSENT_EVENTS: ConsentChanged,
 }
 
 

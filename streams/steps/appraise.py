@@ -15,6 +15,7 @@ from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
 from streams.steps.looks import look, look_again
+from streams.steps.refuse import asked, register_of
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,20 +51,20 @@ async def appraise(
     if not sightings:
         return []
     subjects = {key: subjects[key] for key in sightings}
-    states = await services.consent.states(sorted({one.identity for one in subjects.values()}), services.now())
-    consent = {key: states[one.identity] for key, one in subjects.items()}
     began = time.perf_counter()
     looked = await look(subjects, sightings, services, gallery_version)
     timings = {"examine": examine_ms, "search": _share(began, len(looked))}
+    entries = await register_of({one.identity for one in subjects.values()}, services)
+    answers = {key: asked(one, entries, services) for key, one in subjects.items()}
     began = time.perf_counter()
-    if rough := {key: one for key, one in looked.items() if not one.suffices(services.policy, consent[key])}:
+    if rough := {key: one for key, one in looked.items() if not one.suffices(services.policy, answers[key].consent)}:
         looked |= await look_again(subjects, rough, services, gallery_version)
         timings["second_look"] = _share(began, len(looked))
 
     now = services.now()
     appraised = []
     for key, one in looked.items():
-        judgement = decide(one.measurement, services.policy, consent[key])
+        judgement = decide(one.measurement, services.policy, answers[key].consent, answers[key].unmet)
         args = (subjects[key], one.measurement, judgement, services.policy)
         judged = verdict.verdict(*args, now=now, timings_ms=timings)
         appraised.append(Appraised(judged, one.measurement, one.embedding))

@@ -46,10 +46,14 @@ async def enrol_synthetic(
         GeneratorRejected: If no such model is served.
     """
     await refuse_other_origin(Origin.SYNTHETIC, services)
+    names = [f"synthetic-{number:02d}" for number in range(1, count + 1)]
+    forgotten = [name for name, called in (await services.ledger.called(names)).items() if called != name]
+    if forgotten:
+        raise BadInput(f"{', '.join(sorted(forgotten))} was forgotten: use --again to enrol somebody by that name")
     version = await services.generator.version(model)
     artist = _Artist(services, model, version)
     people = await _different_people(count, artist, seed)
-    anchors = {f"synthetic-{number:02d}": anchor for number, anchor in enumerate(people, start=1)}
+    anchors = dict(zip(names, people, strict=True))
     for name, found in (await _references(anchors, artist, references)).items():
         identity = summarise(name, found, conditioning={model: anchors[name]})
         await services.consent.grant(name, evidence=_EVIDENCE, at=services.now(), expires=None)
