@@ -85,7 +85,7 @@ class Settings(BaseSettings):
     here. They are prepared once, in minutes; fp32 needs nothing, and has the same numbers on every machine."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
-    batch_wait_seconds: NonNegativeFloat = 0.01
+    batch_wait_seconds: NonNegativeFloat = 0.005
     """How long an agent that has a message waits for more of them to judge together, where no full batch waits."""
     threads: PositiveInt = 2
     """Compute threads of one worker process."""

@@ -29,7 +29,6 @@ log = logging.getLogger(__name__)
 #: Seconds between two looks whether the embedded parts are up.
 _LOOK_SECONDS = 0.2
 
-
 #: As the number of workers: as many as there are cores.
 AUTO = 0
 

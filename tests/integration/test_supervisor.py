@@ -110,6 +110,7 @@ async def test_a_supervisor_that_is_cancelled_ends_its_workers(tmp_path):
     assert not any(psutil.pid_exists(pid) for pid in pids(tmp_path))
 
 
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins nothing")
 async def test_workers_with_cores_of_their_own_run_there_with_as_many_threads_and_the_supervisor_where_it_did(tmp_path):
     before = os.sched_getaffinity(0)
     given = shares(sorted(before), 2)

@@ -10,12 +10,13 @@ MOST = 4
 
 
 class Stream:
-    """Stands for Faust's stream, which wants a broker: a queue of what was fetched, and the event that was read last."""
+    """Stands for Faust's, which wants a broker: a queue of what was fetched, and the event that was read last."""
 
     def __init__(self) -> None:
         self.channel = self
         self.queue: asyncio.Queue[int] = asyncio.Queue()
         self.current_event: int | None = None
+        self.read = asyncio.Event()
 
     def put(self, *events: int) -> None:
         for event in events:
@@ -24,6 +25,7 @@ class Stream:
     async def __aiter__(self) -> AsyncIterator[int]:
         while True:
             self.current_event = await self.queue.get()
+            self.read.set()
             yield self.current_event
 
 
@@ -51,8 +53,7 @@ async def test_what_comes_while_a_lone_message_waits_goes_with_it():
     stream = Stream()
     taken = asyncio.create_task(next_of(batches(stream, MOST, 0.5)))
     stream.put(0)
-    while stream.current_event is None:  # it is not taken up yet
-        await asyncio.sleep(0)
+    await stream.read.wait()
     stream.put(1, 2)
     assert await taken == [0, 1, 2]
 
