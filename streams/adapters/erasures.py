@@ -2,16 +2,17 @@
 
 import uuid
 from collections import Counter
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     Column,
     Connection,
     LargeBinary,
     Row,
+    Select,
     String,
     bindparam,
     func,
@@ -42,10 +43,12 @@ from streams.core.erasure import (
 )
 from streams.core.ledger import State
 
-#: Rows that are rewritten in one transaction.
-ROWS = 500
-#: Seconds that taking a name away from all its rows at once may take.
-RENAME_SECONDS = 600
+T = TypeVar("T")
+
+#: Rows that are gone through in one transaction, and values in one list.
+ROWS = 1000
+#: Seconds that what goes through every row at once may take.
+EVERY_ROW_SECONDS = 600
 
 _id = samples.c.sample_id
 _swept = select(erased_records.c.sample_id).where(erased_records.c.n == 0)
@@ -83,18 +86,22 @@ class SqlErasures:
     async def samples_of(self, erasure: Erasure) -> set[str]:
         """See ``ports.Erasures``."""
         statement = select(_id).where(samples.c.identity == erasure.called)
-        return await self._database.transact(lambda connection: set(connection.execute(statement).scalars()))
+        return await self._every_row(partial(_column, statement))
 
     async def pictured(self, images: Collection[str]) -> set[str]:
         """See ``ports.Erasures``."""
-        statement = select(samples.c.image_sha256).where(samples.c.image_sha256.in_(images)).distinct()
-        return await self._database.transact(lambda connection: set(connection.execute(statement).scalars()))
+        wanted, found = sorted(images), set[str]()
+        for start in range(0, len(wanted), ROWS):
+            some = select(samples.c.image_sha256).where(samples.c.image_sha256.in_(wanted[start : start + ROWS]))
+            found |= await self._every_row(partial(_column, some))
+        return found
 
     async def under_way(self, *, before: datetime, of: str | None = None) -> int:
         """See ``ports.Erasures``."""
-        begun = (samples.c.state == State.IN_FLIGHT, samples.c.registered_at <= to_micros(before))
+        # What is in flight is not published either: that has an index.
+        begun = (samples.c.published_at.is_(None), samples.c.registered_at <= to_micros(before))
         whose = samples.c.attempts > 0 if of is None else samples.c.identity == of
-        statement = select(func.count()).select_from(samples).where(*begun, whose)
+        statement = select(func.count()).select_from(samples).where(samples.c.state == State.IN_FLIGHT, *begun, whose)
         return await self._database.transact(lambda connection: int(connection.execute(statement).scalar_one()))
 
     async def rename(self, erasure: Erasure, identity: str, *, at: datetime) -> Inventory:
@@ -120,7 +127,7 @@ class SqlErasures:
             # With the pointers that are taken from the rows: nothing else leads to the images any more.
             return _noted(connection, erasure, Inventory(images, counts={"samples": len(rows)}))
 
-        return await self._database.transact(work, at_most_seconds=RENAME_SECONDS)
+        return await self._every_row(work)
 
     async def sweep(self, erasure: Erasure, identity: str) -> Swept:
         """See ``ports.Erasures``."""
@@ -137,18 +144,22 @@ class SqlErasures:
 
     def _sweep(self, connection: Connection, erasure: Erasure, identity: str, after: str) -> tuple[Swept, str | None]:
         """Rewrite the next rows that say too much; return with them the last row, None behind the last of all."""
+        following = select(_id).where(_id > after).order_by(_id).limit(ROWS).subquery()
+        last = connection.execute(select(func.max(following.c.sample_id))).scalar_one()
+        if last is None:
+            return Swept(), None
         own = samples.c.identity == erasure.called
-        emptied = _id.in_(_swept)
-        says = or_(_mentions(connection, samples, identity), own & (samples.c.state != State.IN_FLIGHT) & ~emptied)
-        page = select(samples).where(_id > after, says).order_by(_id).limit(ROWS)
-        rows = list(connection.execute(page))
+        says = or_(
+            _mentions(connection, samples, identity), own & (samples.c.state != State.IN_FLIGHT) & ~_id.in_(_swept)
+        )
+        rows = list(connection.execute(select(samples).where(_id > after, _id <= last, says)))
         undelivered = [row for row in rows if row.topic is not None and row.published_at is None]
         changed = [of_sample(row, identity, erasure.called) for row in rows if row not in undelivered]
         for one in changed:
-            connection.execute(update(samples).where(_id == one.sample_id).values(one.columns)) if one.columns else None
+            if one.columns:
+                connection.execute(update(samples).where(_id == one.sample_id).values(one.columns))
         self._keep_digests(connection, changed)
-        count = sum(bool(one.columns) for one in changed)
-        return Swept(count, len(undelivered)), rows[-1].sample_id if len(rows) == ROWS else None
+        return Swept(sum(bool(one.columns) for one in changed), len(undelivered)), last
 
     def _sweep_redrives(self, connection: Connection, erasure: Erasure, identity: str) -> Swept:
         own = redrives.c.sample_id.in_(select(_id).where(samples.c.identity == erasure.called))
@@ -224,11 +235,25 @@ class SqlErasures:
                         words |= words_with(content, identity)
             return Mentions({place: count for place, count in places.items() if count}, frozenset(words))
 
-        return await self._database.transact(work, at_most_seconds=RENAME_SECONDS)
+        return await self._every_row(work)
+
+    async def _every_row(self, work: Callable[[Connection], T]) -> T:
+        """Run what goes through every row of a table, which may take longer than an ordinary statement."""
+
+        def patient(connection: Connection) -> T:
+            if connection.dialect.name == "postgresql":
+                connection.exec_driver_sql(f"SET LOCAL statement_timeout = '{EVERY_ROW_SECONDS}s'")
+            return work(connection)
+
+        return await self._database.transact(patient, at_most_seconds=EVERY_ROW_SECONDS)
 
     async def compact(self) -> bool:
         """See ``ports.Erasures``."""
         return await self._database.rewrite()
+
+
+def _column(statement: Select[Any], connection: Connection) -> set[str]:
+    return set(connection.execute(statement).scalars())
 
 
 def _of(connection: Connection, hashed: str) -> Row[Any] | None:

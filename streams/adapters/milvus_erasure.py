@@ -118,9 +118,8 @@ def _depicted(rows: Rows, images: Collection[str], except_of: str) -> set[str]:
         row["image_sha256"]
         for one in _every(rows)
         if one.of_people and "image_sha256" in one.fields
-        for image in sorted(images)
-        for row in rows.where(one.kept, "image_sha256", image, ["image_sha256", "identity"])
-        if row["identity"] != except_of
+        for row in rows.all(one.kept, ["image_sha256", "identity"])
+        if row["image_sha256"] in images and row["identity"] != except_of
     }
 
 

@@ -35,7 +35,7 @@ def add_to(app: typer.Typer) -> None:
     group.command("withdraw")(withdraw)
     group.command()(show)
     app.add_typer(group, name="consent", rich_help_panel="Use")
-    app.command("withdraw", rich_help_panel="Use")(withdraw)
+    app.command("withdraw", rich_help_panel="Use")(withdraw_all)
 
 
 def grant(
@@ -75,7 +75,7 @@ def grant(
         asyncio.run(
             _grant(read_settings(), identity, purpose or [Purpose.GENERATION], terms, at, expires, evidence, note)
         ),
-        as_json,
+        as_json=as_json,
     )
 
 
@@ -89,12 +89,21 @@ def withdraw(
 
     Needs the ledger alone. What there is of the person stays until `likeness forget`.
     """
-    _report(asyncio.run(_withdraw(read_settings(), identity, purpose, note or "withdrawn by command")), as_json)
+    _report(asyncio.run(_withdraw(read_settings(), identity, purpose, note or "withdrawn by command")), as_json=as_json)
+
+
+def withdraw_all(identity: Whose, note: Note = None, as_json: Json = False) -> None:
+    """Withdraw a person's consent to everything, as `likeness consent withdraw` does."""
+    standing = asyncio.run(_withdraw(read_settings(), identity, None, note or "withdrawn by command"))
+    if as_json:
+        emit({"identity": identity, "consent": Consent.WITHDRAWN})
+    else:
+        _report(standing, as_json=False)
 
 
 def show(identity: Whose, as_json: Json = False) -> None:
     """Show how a person's consent stands now, and every entry that it rests on."""
-    _report(asyncio.run(_show(read_settings(), identity)), as_json)
+    _report(asyncio.run(_show(read_settings(), identity)), as_json=as_json)
 
 
 @dataclass(frozen=True)
@@ -136,7 +145,7 @@ def _entry(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _report(standing: _Standing, as_json: bool) -> None:
+def _report(standing: _Standing, *, as_json: bool) -> None:
     if as_json:
         emit(standing.as_dict())
         return

@@ -88,21 +88,20 @@ async def _decided(
     unseen = [candidate for candidate in candidates.values() if candidate.forgotten]
     seen = {key: candidate for key, candidate in candidates.items() if not candidate.forgotten}
     judged, buried_here, embeddings = await _look(seen, attempts, services)
-    refused = await _refused(unseen, services)
+    unlooked = await _refuse_forgotten(unseen, services)
     counted = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
     buried = await bury(counted, "judge", services)
     # What is decided is never examined again, so its embedding must be stored before.
     if embeddings:
         await services.gallery.remember(embeddings)
-    ended = once([*judged, *refused, *buried])
+    ended = once([*judged, *unlooked, *buried])
     return await services.ledger.decide(ended) if ended else []
 
 
-async def _refused(candidates: Sequence[_Candidate], services: Services) -> list[Outcome]:
+async def _refuse_forgotten(candidates: Sequence[_Candidate], services: Services) -> list[Outcome]:
     """Flag samples of those who were forgotten, without a look at them."""
     entries = await register_of({c.subject.identity for c in candidates}, services) if candidates else {}
-    refused = [(replace(c.subject, image=None), c.message) for c in candidates]
-    return await refusals(refused, {}, entries, services)
+    return await refusals([(replace(c.subject, image=None), c.message) for c in candidates], {}, entries, services)
 
 
 async def _take_back(candidates: Sequence[_Candidate], services: Services) -> None:

@@ -20,7 +20,7 @@ from streams.tools.byte_scan import scan
 from streams.tools.retention import kept_on_topics
 
 #: Seconds between two looks whether workers have ended what they have at hand.
-_LOOK_SECONDS = 0.2
+_LOOK_SECONDS = 0.5
 
 
 @dataclass(frozen=True)

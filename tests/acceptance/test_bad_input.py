@@ -111,6 +111,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ["worker", "--role", "nonsense"],
         ["worker", "--unsupervised"],
         ["withdraw"],
+        ["forget"],
+        ["consent", "grant", "anna", "--purpose", "nonsense"],
     ],
 )
 def test_a_command_that_is_used_wrongly_says_how_it_is_used(capsys, arguments):
@@ -125,6 +127,8 @@ def test_a_command_that_is_used_wrongly_says_how_it_is_used(capsys, arguments):
         ["watch"],
         ["request", "--identity", "anna"],
         ["withdraw", "anna"],
+        ["consent", "show", "anna"],
+        ["forget", "anna"],
         ["judge", "--identity", "anna", __file__],
         ["enrol", "--synthetic", "1"],
     ],
