@@ -34,7 +34,7 @@ class ModelCard:
     licence: str
     limits: tuple[str, ...]
     """Known limits, a sentence each."""
-    conversion: Mapping[str, int | str] = field(default_factory=dict)
+    conversion: Mapping[str, int | float | str] = field(default_factory=dict)
     """What the conversion counted: on both sides, and what was left over."""
 
 

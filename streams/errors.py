@@ -6,6 +6,7 @@ LikenessError
 │   ├── RequestConflict       a request that was asked before, under the same name, with another content
 │   └── SpaceMismatch         a gallery that was enrolled in another embedding space
 ├── DependencyUnavailable     a part does not answer, or cannot serve anybody as it is: wait and try again
+│   └── ForgottenMeanwhile    somebody was forgotten while their samples were worked on: the same again knows it
 ├── GeneratorRejected         a generator cannot make what this one request asks, though it makes other things
 ├── VersionRetired            a generator is served, and no longer in the version that was asked for
 ├── WeightsUnusable           weights that are missing, altered or incomplete
@@ -55,6 +56,14 @@ class DependencyUnavailable(LikenessError):
     def with_remedy(self, remedy: str) -> "DependencyUnavailable":
         """Return the same error, saying what to do."""
         return DependencyUnavailable(self.dependency, f"{self._detail}; {remedy}")
+
+
+class ForgottenMeanwhile(DependencyUnavailable):
+    """Somebody was forgotten while their samples were worked on. Done again from the start, that is known."""
+
+    def __init__(self) -> None:
+        """Name nobody."""
+        super().__init__("ledger", "somebody was forgotten while their samples were worked on; the same again knows it")
 
 
 class GeneratorRejected(LikenessError):

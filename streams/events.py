@@ -29,8 +29,20 @@ Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
 
 SampleId = Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+#: A country, or a part of one: ISO 3166-1 alpha-2, or ISO 3166-2.
+TERRITORY = r"^[A-Z]{2}(-[A-Z0-9]{1,3})?$"
+Territory = Annotated[str, Field(pattern=TERRITORY)]
+"""Where an image is to be shown: ``DE``, ``US-TN``."""
 Similarity = Annotated[float, Field(ge=-1, le=1)]
 """Cosine similarity in [-1, 1]; larger is nearer."""
+
+
+Precision = Literal["fp32", "bf16", "int8"]
+"""Numbers that an embedding was computed with: 32-bit floats, 16-bit ones (bfloat16) or 8-bit integers."""
+
+
+OriginalKind = Literal["photo", "training"]
+"""What a sample may be a copy of: an enrolled photograph, or an image that a generator was trained on."""
 
 
 class Decision(StrEnum):
@@ -42,6 +54,8 @@ class ReasonCode(StrEnum):
     """Why a sample is flagged, the gravest first: this order picks the primary reason."""
 
     NO_CONSENT = "no-consent"
+    COPY = "copy"
+    NEAR_COPY = "near-copy"
     LEAK = "leak"
     NO_REFERENCE = "no-reference"
     NO_FACE = "no-face"
@@ -101,6 +115,8 @@ class GenerationRequested(Body):
     strength: Annotated[float, Field(ge=0, le=1)] = 0.0
     """How far to wander from the identity, 0 = not at all; each model's README says what 1 means."""
     count: Annotated[int, Field(ge=1, le=SAMPLES_PER_REQUEST)] = 1
+    territory: Territory | None = None
+    """Where the images are to be shown; consent that is limited to territories refuses who does not say."""
 
 
 class Pictured(Body):
@@ -144,6 +160,8 @@ class SampleGenerated(Pictured):
     model_version: Name
     seed: Annotated[int, Field(ge=0, lt=2**63)]
     strength: Annotated[float, Field(ge=0, le=1)]
+    territory: Territory | None = None
+    """As the request says."""
 
 
 class TrainingSamplePublished(Pictured):
@@ -154,6 +172,8 @@ class TrainingSamplePublished(Pictured):
     index: Annotated[int, Field(ge=0, le=2**62)]
     identity: Name
     model: Name
+    territory: Territory | None = None
+    """Where the images of this run are to be shown."""
 
 
 class Reason(BaseModel):
@@ -177,6 +197,37 @@ class NearReference(BaseModel):
     similarity: Similarity
 
 
+class NearOriginal(BaseModel):
+    """A registered image that a sample may be a copy of, and how near it is: in bits, or as a similarity."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    original_id: str
+    """The enrolled reference's id, or that of a training image."""
+    kind: OriginalKind
+    identity: str
+    """Whom it shows; empty where nobody said."""
+    image_sha256: Sha256
+    """Of the image's file as it was registered."""
+    mirrored: bool = False
+    """The sample is nearest to the image's mirror image."""
+    bits: Annotated[int, Field(ge=0)] | None = None
+    """How many bits of the perceptual hashes differ, of 256."""
+    similarity: Similarity | None = None
+    """Of the imprints, where a network makes them."""
+
+    @model_validator(mode="after")
+    def _exactly_one_measure(self) -> "NearOriginal":
+        if (self.bits is None) == (self.similarity is None):
+            raise ValueError("expected exactly one of bits and similarity")
+        return self
+
+    @property
+    def nearness(self) -> float:
+        """The similarity, or minus the bits; larger is nearer."""
+        return -float(self.bits or 0) if self.similarity is None else self.similarity
+
+
 class SampleJudged(Body):
     """The verdict on one sample, with the evidence. Carries no embedding and no name of a person."""
 
@@ -192,6 +243,8 @@ class SampleJudged(Body):
     model_version: str | None = None
     seed: int | None = None
     strength: float | None = None
+    territory: str | None = None
+    """Where it was to be shown, as was said."""
     image: ImageRef | None = None
     """None where consent or a missing gallery kept the sample from being made."""
     decision: Decision
@@ -202,6 +255,16 @@ class SampleJudged(Body):
     margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
     nearest: tuple[NearReference, ...]
+    originals: tuple[NearOriginal, ...] = ()
+    """The registered images that the sample is nearest to as a picture, whether it is a copy or not."""
+    originals_searched: int | None = None
+    """How many were searched; left out where none are registered."""
+    copy_descriptor: str | None = None
+    """Fingerprint of what they were compared by."""
+    precision: Precision | None = None
+    """Of the embedding behind ``similarity``, ``margin`` and ``nearest``; left out: 32-bit floats."""
+    similarity_error: float | None = None
+    """The most by which a similarity may differ from the one in 32-bit floats; none of it could change the verdict."""
     faces: int | None = None
     """Faces found; None where there is no image."""
     face_box: tuple[float, float, float, float] | None = None
@@ -312,6 +375,26 @@ class TrainingAdvised(Body):
     embedding_space: str | None = None
 
 
+class ConsentChanged(Body):
+    """One entry of the consent register: somebody agreed to something, or does so no longer."""
+
+    entry: Annotated[int, Field(ge=1)]
+    """Its number in the register. The same entry may come twice, and then says the same."""
+    identity: str
+    kind: Literal["granted", "withdrawn"]
+    at: AwareDatetime
+    """From when on it holds. A withdrawal ends every grant that was entered before it or is dated before it."""
+    purpose: Literal["training", "generation", "protection"] | None = None
+    """None: of a grant generation, of a withdrawal everything."""
+    models: tuple[str, ...] = ()
+    """What a grant is limited to, ``model`` or ``model@version``; none: no limit."""
+    territories: tuple[str, ...] = ()
+    """What a grant is limited to, ISO 3166 codes; none: no limit."""
+    expires: AwareDatetime | None = None
+    evidence: str | None = None
+    """SHA-256 of the file that shows it."""
+
+
 #: CloudEvents ``type`` of each body: also says which schema a topic carries.
 TYPES: dict[type[Body], str] = {
     GenerationRequested: "dev.likeness.generation.requested.v1",
@@ -320,6 +403,7 @@ TYPES: dict[type[Body], str] = {
     SampleJudged: "dev.likeness.sample.judged.v1",
     DriftAlerted: "dev.likeness.drift.alerted.v1",
     TrainingAdvised: "dev.likeness.training.advised.v1",
+    ConsentChanged: "dev.likeness.consent.changed.v1",
 }
 
 Headers = tuple[tuple[str, bytes | None], ...]

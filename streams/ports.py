@@ -4,22 +4,24 @@ Every coroutine may raise ``DependencyUnavailable``, but for ``Courier``, which 
 No method blocks the event loop.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from streams.core.consent import Consent
+from streams.core.consent import ANYWHERE, Consent, Entry, Purpose, Terms
+from streams.core.copies import Descriptor, Imprints, Original
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
 from streams.core.drift.plan import Plan
-from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels
+from streams.core.erasure import Erasure, Inventory, Mentions, Swept
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting, Undecodable
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
 from streams.core.records import Record
 from streams.core.redrive import Redrive
-from streams.events import GenerationRequested, Headers, ImageRef
+from streams.events import GenerationRequested, Headers, ImageRef, NearOriginal, OriginalKind
 
 
 @dataclass(frozen=True)
@@ -65,6 +67,49 @@ class Examiner(Protocol):
         """Say of each encoded image what is in it, in order. Bad bytes are an outcome, not an error."""
 
 
+class TwofoldExaminer(Examiner, Protocol):
+    """An examiner whose first look may be rough: then faces say so, and can be embedded again."""
+
+    async def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Return the same, in order, with every rough face embedded in 32-bit floats."""
+
+
+class Imprinter(Protocol):
+    """Makes imprints: what copies of pictures are recognised by."""
+
+    @property
+    def descriptor(self) -> Descriptor:
+        """What the imprints are."""
+
+    async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        """Return the imprints of each picture that was seen, in order."""
+
+    async def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """Return the imprints of each encoded image and of its mirror image, in order: each before its mirror's."""
+
+
+class Originals(Protocol):
+    """Images that no sample may be a copy of: enrolled photographs and training images, by their imprints."""
+
+    async def register(self, originals: Sequence[Original]) -> None:
+        """Put originals, each in the place of the one that had its id."""
+
+    async def remove(self, original_ids: Iterable[str]) -> None:
+        """Take originals out; unknown ids are no error."""
+
+    async def known(self, original_ids: Sequence[str]) -> set[str]:
+        """Return those of the ids that are registered."""
+
+    async def held(self, identity: str) -> dict[str, OriginalKind]:
+        """Return the ids of all originals that show this identity, and what each is."""
+
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        """Return how many originals are registered, of one kind or of any."""
+
+    async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
+        """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""
+
+
 class Gallery(Protocol):
     """Who is enrolled, in one embedding space. Similarity is cosine in [-1, 1], larger is nearer."""
 
@@ -100,6 +145,9 @@ class Gallery(Protocol):
     async def remember(self, samples: Mapping[str, Embedding]) -> None:
         """Store samples' embeddings by sample id, apart from the gallery. Doing it again changes nothing."""
 
+    async def unremember(self, sample_ids: Sequence[str]) -> None:
+        """Take the stored embeddings of samples out; those that have none are no error."""
+
     async def recall(self, sample_ids: Sequence[str]) -> dict[str, Embedding]:
         """Return the stored embeddings of those of the samples that have one."""
 
@@ -119,15 +167,24 @@ class Images(Protocol):
     async def get(self, ref: ImageRef) -> bytes:
         """Return the bytes. Raises ImageMissing or ImageAltered."""
 
+    async def remove(self, sha256: str) -> bool:
+        """Delete an image durably; return whether there was one."""
+
 
 class Ledger(Protocol):
     """Decides once: one row a sample. Every method is one transaction, or one a small group of rows."""
+
+    async def called(self, identities: Iterable[str]) -> dict[str, str]:
+        """Return what each is called: whoever was forgotten by a name that leads to nobody, everybody else as ever."""
 
     async def register(self, groups: Sequence[Sequence[Registration]]) -> dict[str, Registered]:
         """Insert the rows that are absent; return what the table holds for each id.
 
         A group is what one message asks for, all or none: where its first row is held with another payload, none of
         its rows are inserted.
+
+        Raises:
+            ForgottenMeanwhile: If one is of somebody who was forgotten, by the name that they had.
         """
 
     async def attempt(self, sample_ids: Sequence[str]) -> dict[str, int]:
@@ -157,10 +214,18 @@ class Ledger(Protocol):
         Args:
             images: By sample id.
             version: The model version that made them: a row that holds another one is left out, and is not returned.
+
+        Raises:
+            ForgottenMeanwhile: If one is of somebody who was forgotten; then none is pinned.
         """
 
     async def decide(self, outcomes: Sequence[Outcome]) -> list[Outcome]:
-        """Store each outcome unless the row has one; return what the rows hold, in the given order."""
+        """Store each outcome unless the row has one; return what the rows hold, in the given order.
+
+        Raises:
+            ForgottenMeanwhile: If one speaks of somebody who was forgotten by the name that they had; then none is
+                stored.
+        """
 
     async def outcomes(self, sample_ids: Sequence[str]) -> dict[str, Outcome]:
         """Return the stored outcomes of those of the samples that have one."""
@@ -212,16 +277,108 @@ class Redrives(Protocol):
 
 
 class ConsentRegister(Protocol):
-    """Who agreed to be generated."""
+    """Who agreed to what. Nothing is kept in between: what is asked after an entry was added, knows it."""
+
+    async def entries(self, identities: Sequence[str]) -> dict[str, tuple[Entry, ...]]:
+        """Return all entries of each, in the order of the register; none for whoever is not in it."""
 
     async def states(self, identities: Sequence[str], now: datetime) -> dict[str, Consent]:
-        """Return the state of each; an identity without a record is ``Consent.MISSING``."""
+        """Return how each one's consent to be generated stands, whatever its terms."""
 
-    async def grant(self, identity: str, *, evidence: str, at: datetime, expires: datetime | None) -> None:
-        """Record that consent was given; ``evidence`` says where it can be seen."""
+    async def grant(
+        self,
+        identity: str,
+        *,
+        evidence: str,
+        at: datetime,
+        expires: datetime | None,
+        purpose: Purpose = Purpose.GENERATION,
+        terms: Terms = ANYWHERE,
+        digest: str | None = None,
+    ) -> None:
+        """Record that consent was given.
 
-    async def withdraw(self, identity: str, *, at: datetime, note: str) -> None:
-        """Record that consent was withdrawn."""
+        Args:
+            identity: By whom.
+            evidence: Where it can be seen.
+            at: From when on.
+            expires: Until when; None = until it is withdrawn.
+            purpose: To what.
+            terms: By which models, and where.
+            digest: SHA-256 of the file that shows it.
+        """
+
+    async def withdraw(self, identity: str, *, at: datetime, note: str, purpose: Purpose | None = None) -> None:
+        """Record that consent was withdrawn, to everything where no purpose is named."""
+
+    async def unannounced(self, limit: int, *, of: str | None = None) -> list[Entry]:
+        """Return entries that were not published yet, the oldest first; of one person where one is named."""
+
+    async def announced(self, numbers: Sequence[int]) -> None:
+        """Note that entries were published."""
+
+
+class Erasures(Protocol):
+    """Forgets people in the ledger: their rows stay and are counted, and lead to nobody. Each call may be repeated."""
+
+    async def begin(self, identity: str, *, at: datetime) -> Erasure:
+        """Withdraw all consent, and begin a forgetting; return the one that has begun before, where there is one."""
+
+    async def note(self, erasure: Erasure, inventory: Inventory) -> Inventory:
+        """Add what was found to what is to be deleted, and return all of it: whoever goes on later knows it."""
+
+    async def samples_of(self, erasure: Erasure) -> set[str]:
+        """Return the ids of the person's samples, once they are renamed."""
+
+    async def pictured(self, images: Collection[str]) -> set[str]:
+        """Return those of the images that a row points at."""
+
+    async def under_way(self, *, before: datetime, of: str | None = None) -> int:
+        """Return how many samples that were registered ``before`` have no end: of one person, or at work by anybody."""
+
+    async def rename(self, erasure: Erasure, identity: str, *, at: datetime) -> Inventory:
+        """Take the name from every row and from the consent register, and mean nobody by it from then on.
+
+        All of it or nothing; return what is to be deleted, with the images that the rows pointed at.
+        """
+
+    async def sweep(self, erasure: Erasure, identity: str) -> Swept:
+        """Empty what is delivered of the person's samples, and take the name out of everybody else's rows."""
+
+    async def finish(self, erasure: Erasure, *, at: datetime) -> None:
+        """Note that all was done."""
+
+    async def close(self, erasure: Erasure) -> None:
+        """Forget also by what the person would be found again; only how much there was is kept."""
+
+    async def lift(self, identity: str, *, at: datetime) -> bool:
+        """Have a name mean somebody again; return whether it meant nobody."""
+
+    async def left(self, identity: str) -> Mentions:
+        """Return where the name stands, in any table."""
+
+    async def compact(self) -> bool:
+        """Write the database anew without what was deleted; False where only its operator can do that."""
+
+
+class Vectors(Protocol):
+    """Everything that is kept as vectors, in every embedding space."""
+
+    async def find(self, identity: str, sample_ids: Collection[str]) -> Inventory:
+        """Return what there is of somebody and of these samples."""
+
+    async def depicted(self, images: Collection[str], *, except_of: str) -> set[str]:
+        """Return those of the images that are references of anybody else."""
+
+    async def erase(self, identity: str, sample_ids: Collection[str]) -> bool:
+        """Delete it; return whether its bytes are gone with it.
+
+        May be repeated, also after it was cut off. Everybody else is found as before, but for moments in which the
+        server has no such collection.
+        """
+
+    async def left(self, identity: str, sample_ids: Collection[str]) -> dict[str, int]:
+        """Return how many rows a search of each collection still finds; those with none are left out."""
 
 
 class Courier(Protocol):
@@ -268,10 +425,12 @@ class Services:
     """All that ``generate`` and ``judge`` use. Built once, by the composition root."""
 
     generator: Generator
-    examiner: Examiner
+    examiner: TwofoldExaminer
     lone_examiner: Examiner
-    """Examines in a child process of its own, so that an image that kills its reader kills nothing else."""
+    """Examines in a child process of its own, so that an image that kills its reader kills no other; never rough."""
+    imprinter: Imprinter
     gallery: Gallery
+    originals: Originals
     images: Images
     ledger: Ledger
     consent: ConsentRegister

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated, Literal, get_args
 
 import platformdirs
-from pydantic import AfterValidator, Field, PositiveFloat, PositiveInt, SecretStr, ValidationError
+from pydantic import AfterValidator, Field, NonNegativeFloat, PositiveFloat, PositiveInt, SecretStr, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -72,16 +72,26 @@ class Settings(BaseSettings):
     embedder_weights: Path | None = None
     """The published weights file (``.pt``), for the two embedders whose file is in no package."""
 
-    engine: Literal["onnxruntime", "torch"] = "onnxruntime"
-    """What runs both networks; torch is the reference, and twice as slow."""
+    copy_descriptor: Path | None = None
+    """An ONNX or TorchScript network, such as SSCD, that recognises copies in the place of the perceptual hash."""
+
+    engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
+    """What runs both networks in 32-bit floats; torch is the reference, and twice as slow."""
     providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"
     """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
+    precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
+    """What embeds a face at the first look: 32-bit floats, 16-bit ones by OpenVINO or 8-bit integers by onnxruntime.
+    The shorter are faster and a little off, and what that could change is embedded again in fp32. auto: what is fastest
+    here. They are prepared once, in minutes; fp32 needs nothing, and has the same numbers on every machine."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
-    batch_wait_seconds: PositiveFloat = 0.1
-    """How long an agent waits for a batch to fill."""
+    batch_wait_seconds: NonNegativeFloat = 0.005
+    """How long an agent that has a message waits for more of them to judge together, where no full batch waits."""
     threads: PositiveInt = 2
     """Compute threads of one worker process."""
+    pin: bool = False
+    """Whether a supervisor gives each judge its own share of the cores, and as many threads: for machines on which
+    nothing but judges runs, as what is pinned cannot make room for anything else."""
     call_timeout_seconds: PositiveFloat = 30.0
     """How long one call of Triton or Milvus may take before it is tried again."""
     session_timeout_seconds: PositiveFloat = 30.0

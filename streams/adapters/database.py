@@ -118,6 +118,17 @@ class Database:
         with self._engine.begin() as connection:
             return work(connection)
 
+    async def rewrite(self) -> bool:
+        """Write an SQLite file anew, without what was deleted from it; False on a server, which has ways of its own.
+
+        Raises:
+            DependencyUnavailable: If others did not let go of the file for long.
+        """
+        if self.is_server:
+            return False
+        await asyncio.to_thread(sqlite.rewrite, self._engine)
+        return True
+
     def insert_absent(self, connection: Connection, table: Table, rows: list[dict[str, Any]]) -> None:
         """Insert the rows whose key is not there yet, in the given order; leave the others as they are."""
         if rows:

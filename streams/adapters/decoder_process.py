@@ -32,6 +32,8 @@ from streams.processes.ending import ending
 
 #: What decodes, inside the child: takes bytes, returns pixels or a ``Refusal``.
 UNPACK = "streams.adapters.unpack:unpack"
+#: The same for files of one's own, in any format that Pillow reads.
+UNPACK_ANY = "streams.adapters.unpack_any:unpack_any"
 
 #: So many children must have died of one image alone before it is refused.
 DEATHS = 3

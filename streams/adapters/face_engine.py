@@ -4,31 +4,29 @@ This is where a worker spends its time. The examiners run it: in a thread, or in
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
+from streams.adapters import engines
+from streams.adapters.copy_descriptor import CopyDescriptor, Views, copy_descriptor
+from streams.adapters.copy_hash import CopyHash
+from streams.adapters.crops import ALIGNMENT, cut_out, sharpness
 from streams.adapters.decode import Decode, decode_here
 from streams.adapters.detector import DETECTOR, Detector, Found
-from streams.adapters.face_networks import FaceNetworks
+from streams.adapters.face_networks import FaceNetworks, FastEmbedder
 from streams.adapters.facenet_weights import Published, published
+from streams.adapters.precision import fast_embedder
 from streams.adapters.self_check import self_check
-from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Sighting, Undecodable
+from streams.core.copies import Imprints
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.similarity import unit
 from streams.settings import Settings
 from streams.wheels import Report, silent
 
 Floats = npt.NDArray[np.float32]
-
-#: Side of the crop that FaceNet takes, in pixels.
-SIDE = 160
-
-#: facenet-pytorch's own way with a PIL image: corners cut down to whole pixels, then Pillow's bilinear, which averages
-#: when it shrinks. (Its ways with arrays and tensors are area averages, and move an embedding.)
-ALIGNMENT = f"box, margin 0, clipped, corners truncated, {SIDE} x {SIDE}, Pillow bilinear"
 
 #: The most pixels that are held decoded at a time.
 _PIXELS_HELD = 16_000_000
@@ -41,6 +39,7 @@ class _Seen:
     faces: int
     largest: Found
     crop: Pixels
+    views: Views
 
 
 def embedding_space(settings: Settings) -> EmbeddingSpace:
@@ -51,40 +50,64 @@ def embedding_space(settings: Settings) -> EmbeddingSpace:
 class FaceEngine:
     """Images to sightings; used by one thread at a time."""
 
-    def __init__(self, networks: FaceNetworks, decode: Decode = decode_here) -> None:
+    def __init__(
+        self, networks: FaceNetworks, decode: Decode = decode_here, copies: CopyDescriptor | None = None
+    ) -> None:
         """Take loaded networks; ``load`` makes them.
 
-        ``decode`` turns images into pixels: here, or where bytes that kill their reader kill nobody else.
+        Args:
+            networks: What finds faces and embeds them.
+            decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
+            copies: Describes pictures; None = by the perceptual hash.
         """
         self._decode = decode
+        self._copies = copies or CopyHash(networks.landmarks)
         self._detector = Detector(networks.detect)
         self._networks = networks
         self.space = _space(networks.what)
+        self.descriptor = self._copies.what
 
     @classmethod
     def load(cls, settings: Settings, report: Report = silent, decode: Decode = decode_here) -> Self:
         """Load the engine and the networks that the settings name; blocks, for minutes where they must be fetched.
 
         Raises:
-            BadInput, WeightsUnusable: As the engine's ``load`` says.
-            Unready: So too, or if the engine computes something else than it should.
+            BadInput, WeightsUnusable: As ``engines.load`` and ``copy_descriptor`` say.
+            Unready: So too, or if the engine computes something else than it should, in either precision.
         """
-        if settings.engine == "torch":
-            from streams.adapters.torch_networks import load
-        else:
-            from streams.adapters.onnx_networks import load
-        engine = cls(load(settings, report), decode)
+        exact = engines.load(settings, report)
+        copies = copy_descriptor(settings, exact.landmarks)
+        engine = cls(exact, decode, copies)
         self_check(engine.examine, engine.space.embedder, settings.engine)
-        return engine
+        fast = fast_embedder(settings, exact, report)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
         seen: list[_Seen | Examined] = []
         for group in _groups(self._decode(encoded)):
             seen += self._look(group)
-        crops = [each.crop for each in seen if isinstance(each, _Seen)]
+        sightings = iter(self._sightings([each for each in seen if isinstance(each, _Seen)]))
+        return [next(sightings) if isinstance(each, _Seen) else each for each in seen]
+
+    def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Return the same with every face embedded in 32-bit floats, in one batch; those that are stay as they are."""
+        crops = [crop for crop in map(_rough_crop, sightings) if crop is not None]
         embeddings = iter(self._embed(np.stack(crops)) if crops else ())
-        return [_sighting(each, next(embeddings)) if isinstance(each, _Seen) else each for each in seen]
+        return [each if _rough_crop(each) is None else _embedded(each, next(embeddings), None) for each in sightings]
+
+    def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        """Return the imprints of each picture that was seen, in order."""
+        return self._copies.imprints([one.views for one in sightings])
+
+    def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """Return the imprints of each encoded image and of its mirror image, in order; nothing is embedded."""
+        looked: list[Views | Undecodable] = []
+        for group in _groups(self._decode(encoded)):
+            looked += [one if isinstance(one, Undecodable) else one.views for one in self._look(group)]
+        seen = [one for one in looked if not isinstance(one, Undecodable)]
+        imprints = iter(self._copies.imprints(seen, mirrored=True))
+        return [one if isinstance(one, Undecodable) else next(imprints) for one in looked]
 
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:
         found = iter(self._detector.find([each for each in group if not isinstance(each, Undecodable)]))
@@ -93,52 +116,53 @@ class FaceEngine:
             if isinstance(each, Undecodable):
                 looked.append(each)
             elif faces := next(found):
-                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box)))
+                views = self._copies.views(each, faces[0].landmarks)
+                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views))
             else:
-                looked.append(Sighting(0, None))
+                looked.append(Sighting(0, None, self._copies.views(each, ())))
         return looked
+
+    def _sightings(self, seen: Sequence[_Seen]) -> list[Sighting]:
+        """Embed every face in one batch, fast where that is set up."""
+        if not seen:
+            return []
+        crops, fast = np.stack([each.crop for each in seen]), self._networks.fast
+        if fast is None:
+            return [_sighting(each, raw, None) for each, raw in zip(seen, self._embed(crops), strict=True)]
+        embeddings, lengths = fast.embed(self._networks.normalised(crops))
+        return [self._first_sighting(*one, fast) for one in zip(seen, embeddings, map(float, lengths), strict=True)]
+
+    def _first_sighting(self, seen: _Seen, raw: Embedding, length: float, fast: FastEmbedder) -> Sighting:
+        # An error as large as a similarity says nothing, nor does a vector without direction: embedded again at once.
+        if not length > fast.scaled_error:
+            return _sighting(seen, self._embed(seen.crop[np.newaxis])[0], None)
+        return _sighting(seen, raw, Rough(fast.precision, fast.scaled_error / length, seen.crop))
 
     def _embed(self, crops: Pixels) -> Floats:
         """Embed crops, uint8 (N, 160, 160, 3), as float32 (N, d)."""
-        return self._networks.embed(whitened(crops) if self._networks.what.whitened else standardised(crops))
+        return self._networks.embed(self._networks.normalised(crops))
 
 
-def whitened(crops: Pixels) -> Floats:
-    """Return (x - mean) / max(std, 1 / sqrt(n)) of each crop over its n values, as FaceNet's authors' code had it."""
-    values = crops.astype(np.float64)
-    mean = values.mean(axis=(1, 2, 3), keepdims=True)
-    deviation = values.std(axis=(1, 2, 3), keepdims=True)
-    return np.asarray((values - mean) / np.maximum(deviation, values[0].size ** -0.5), dtype=np.float32)
+def _sighting(seen: _Seen, raw: Embedding, rough: Rough | None) -> Sighting:
+    largest = seen.largest
+    face = Face(raw, largest.box, largest.landmarks, largest.probability, sharpness(seen.crop))
+    return _embedded(Sighting(seen.faces, face, seen.views), raw, rough)
 
 
-def standardised(crops: Pixels) -> Floats:
-    """Return (x - 127.5) / 128, what facenet-pytorch's own networks take."""
-    return np.asarray((crops.astype(np.float32) - 127.5) / 128.0, dtype=np.float32)
-
-
-def cut_out(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
-    """Return the box as uint8 (160, 160, 3); the box lies within the image."""
-    left, top, right, bottom = (int(corner) for corner in box)
-    face = Image.fromarray(np.ascontiguousarray(pixels[top:bottom, left:right]))
-    return np.array(face.resize((SIDE, SIDE), Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def sharpness(crop: Pixels) -> float:
-    """Return the variance of the Laplacian (four neighbours) of the crop's grey (ITU-R BT.601): small is blurred."""
-    grey = crop.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
-    laplacian = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:] - 4.0 * grey[1:-1, 1:-1]
-    return float(laplacian.var())
-
-
-def _sighting(seen: _Seen, raw: Embedding) -> Sighting:
+def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighting:
+    """Return what was seen with this embedding of its face."""
+    if sighting.largest is None:
+        return sighting
     try:
-        embedding = unit(raw)
+        return replace(sighting, largest=replace(sighting.largest, embedding=unit(raw), rough=rough))
     except ValueError:
         # A vector without direction is near nobody and far from nobody: nothing was seen that can be judged.
-        return Sighting(0, None)
-    largest = seen.largest
-    face = Face(embedding, largest.box, largest.landmarks, largest.probability, sharpness(seen.crop))
-    return Sighting(seen.faces, face)
+        return replace(sighting, faces=0, largest=None)
+
+
+def _rough_crop(sighting: Sighting) -> Pixels | None:
+    face = sighting.largest
+    return None if face is None or face.rough is None else face.rough.crop
 
 
 def _groups(decoded: Iterable[Pixels | Undecodable]) -> Iterator[list[Pixels | Undecodable]]:

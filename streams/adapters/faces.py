@@ -6,9 +6,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from typing import Self, TypeVar
 
+from streams.adapters.copy_descriptor import described
 from streams.adapters.decoder_process import DecoderProcess
 from streams.adapters.face_engine import FaceEngine, embedding_space
-from streams.core.faces import EmbeddingSpace, Examined
+from streams.core.copies import Descriptor, Imprints
+from streams.core.faces import EmbeddingSpace, Examined, Sighting, Undecodable
 from streams.errors import Unready
 from streams.settings import Settings
 from streams.wheels import Report, silent
@@ -17,7 +19,10 @@ T = TypeVar("T")
 
 
 class FaceExaminer:
-    """Examines in a thread of this process, and decodes in another process. Implements the port ``Examiner``."""
+    """Examines in a thread of this process, and decodes in another process.
+
+    Implements the ports ``TwofoldExaminer`` and ``Imprinter``.
+    """
 
     def __init__(self, settings: Settings, report: Report = silent, *, decoder: DecoderProcess | None = None) -> None:
         """Take the settings; ``open`` does the work and reports on it line by line."""
@@ -33,6 +38,15 @@ class FaceExaminer:
         """The space of the embeddings; known before ``open``."""
         return embedding_space(self._settings)
 
+    @cached_property
+    def descriptor(self) -> Descriptor:
+        """What its imprints are; known before ``open``.
+
+        Raises:
+            BadInput, Unready: As ``copy_descriptor.described`` says.
+        """
+        return described(self._settings)
+
     async def open(self) -> Self:
         """Load both networks, fetching their weights the first time.
 
@@ -46,10 +60,23 @@ class FaceExaminer:
 
     async def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order."""
-        engine = self._engine
-        if engine is None:
-            raise Unready("expected an open examiner, got one that is not; await its open() first")
+        engine = self._opened()
         return await self._run(lambda: engine.examine(encoded))
+
+    async def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
+        """Return the same, in order, with every rough face embedded in 32-bit floats."""
+        engine = self._opened()
+        return await self._run(lambda: engine.look_again(sightings))
+
+    async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
+        """Return the imprints of each picture that was seen, in order."""
+        engine = self._opened()
+        return await self._run(lambda: engine.imprint(sightings))
+
+    async def imprint_originals(self, encoded: Sequence[bytes]) -> list[Imprints | Undecodable]:
+        """Return the imprints of each encoded image and of its mirror image, in order."""
+        engine = self._opened()
+        return await self._run(lambda: engine.imprint_originals(encoded))
 
     async def close(self) -> None:
         """Interrupt what is being decoded, wait for what is being examined, then let the networks go."""
@@ -57,6 +84,11 @@ class FaceExaminer:
         await asyncio.to_thread(self._executor.shutdown)
         self._decoder.close()
         self._engine = None
+
+    def _opened(self) -> FaceEngine:
+        if self._engine is None:
+            raise Unready("expected an open examiner, got one that is not; await its open() first")
+        return self._engine
 
     def _load(self) -> FaceEngine:
         # By this thread, which lives as long as the examiner: Linux ends a child with the thread that started it.

@@ -92,6 +92,14 @@ class ImageStore:
             raise self._altered(ref, f"other bytes, {found},")
         return encoded
 
+    async def remove(self, sha256: str) -> bool:
+        """See ``ports.Images``."""
+        try:
+            await self._io(self._remove, self._path(sha256))
+        except FileNotFoundError:
+            return False
+        return True
+
     def locate(self, ref: ImageRef) -> str:
         """Return where the image lies, for a person to open."""
         return self._path(ref.sha256)
@@ -208,6 +216,15 @@ class ImageStore:
             raise self._altered(ref, f"{size} bytes")
         data: bytes = self._files.cat_file(path)
         return data
+
+    def _remove(self, path: str) -> None:
+        self._require_store()
+        if self._local:
+            Path(path).unlink()
+            _sync(Path(path).parent)
+        else:
+            self._files.size(path)  # an object store says nothing of what was not there
+            self._files.rm_file(path)
 
     def _size(self, path: str) -> int:
         size: int = plain_files.size(path) if self._local else self._files.size(path)

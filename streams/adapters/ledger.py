@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, func, select, tuple_, update
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, tuple_, update
 
 from streams.adapters.database import Database, to_micros
+from streams.adapters.forgotten import erased_records, names_now, share_names
 from streams.adapters.ledger_rows import (
     OUTCOME_COLUMNS,
     delivery,
@@ -21,7 +22,9 @@ from streams.adapters.ledger_rows import (
     row_of,
     samples,
 )
+from streams.core.erasure import FORGOTTEN
 from streams.core.ledger import Outcome, Registered, Registration, State
+from streams.errors import ForgottenMeanwhile
 from streams.events import ImageRef
 
 _id = samples.c.sample_id
@@ -36,11 +39,22 @@ class SqlLedger:
         self._database = database
         self._rows_at_a_time = rows_at_a_time
 
+    async def called(self, identities: Iterable[str]) -> dict[str, str]:
+        """See ``ports.Ledger``."""
+        asked = set(identities)
+        if not asked:
+            return {}
+        return await self._database.transact(lambda connection: names_now(connection, asked))
+
     async def register(self, groups: Sequence[Sequence[Registration]]) -> dict[str, Registered]:
         """See ``ports.Ledger``. The first rows go in first: their primary key is what two writers meet at."""
         firsts = [group[0] for group in groups]
 
         def work(connection: Connection) -> dict[str, Registered]:
+            share_names(connection)
+            asked = {first.identity for first in firsts if first.identity is not None}
+            if any(now != then for then, now in names_now(connection, asked).items()):
+                raise ForgottenMeanwhile
             self._database.insert_absent(connection, samples, _in_order(row_of(first) for first in firsts))
             held = {row.sample_id: bytes(row.payload) for row in _rows(connection, [f.sample_id for f in firsts])}
             rest = [row for group in groups if held[group[0].sample_id] == group[0].payload for row in group[1:]]
@@ -127,6 +141,9 @@ class SqlLedger:
         rows = [{"wanted": key, "sha256": ref.sha256, "size": ref.size} for key, ref in sorted(images.items())]
 
         def work(connection: Connection) -> dict[str, ImageRef]:
+            share_names(connection)
+            if any(_forgotten(row) for row in _rows(connection, list(images))):
+                raise ForgottenMeanwhile
             if rows:
                 connection.execute(statement, rows)
             held = [row for row in _rows(connection, list(images)) if version in (None, row.model_version)]
@@ -143,6 +160,9 @@ class SqlLedger:
         )
 
         def work(connection: Connection) -> list[Outcome]:
+            share_names(connection)
+            if _speaks_of_forgotten(_rows(connection, [o.sample_id for o in outcomes]), outcomes):
+                raise ForgottenMeanwhile
             if outcomes:
                 # Of two outcomes of one sample the first stays the first.
                 ordered = sorted(outcomes, key=lambda outcome: outcome.sample_id)
@@ -237,9 +257,22 @@ class SqlLedger:
         last = connection.execute(select(func.max(following.c.sample_id))).scalar_one()
         if last is None:
             return None
+        # To another cluster goes what a row holds now, also of somebody who was forgotten.
+        some = (erased_records.c.sample_id > after, erased_records.c.sample_id <= last, erased_records.c.n == 0)
+        connection.execute(delete(erased_records).where(*some))
         delivered = (_id > after, _id <= last, samples.c.published_at.is_not(None))
         forget = update(samples).where(*delivered, samples.c.time >= to_micros(newer_than)).values(published_at=None)
         return int(connection.execute(forget).rowcount), last
+
+
+def _forgotten(row: Row[Any]) -> bool:
+    return row.identity is not None and row.identity.startswith(FORGOTTEN)
+
+
+def _speaks_of_forgotten(rows: Iterable[Row[Any]], outcomes: Sequence[Outcome]) -> bool:
+    """Say whether an end of somebody who was forgotten was found out under the name that they had before."""
+    now = {row.sample_id: row.identity.encode() for row in rows if _forgotten(row) and row.state == State.IN_FLIGHT}
+    return any(now.get(outcome.sample_id, b"") not in (outcome.record.value or b"") for outcome in outcomes)
 
 
 def _rows(connection: Connection, sample_ids: Sequence[str]) -> list[Row[Any]]:

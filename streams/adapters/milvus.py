@@ -15,16 +15,17 @@ from streams.adapters.milvus_schema import (
     NO_MEANING,
     REFERENCE_FIELDS,
     Collections,
+    Row,
     identity_of,
     identity_row,
     reference_of,
     reference_row,
     vector_of,
 )
-from streams.core.enrolment import check_enrolment, checked_vector, enrolment, removal, require_name
+from streams.core.enrolment import check_enrolment, checked_vector, enrolment, is_name, removal, require_name
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
-from streams.errors import LikenessError
+from streams.errors import DependencyUnavailable, LikenessError
 
 T = TypeVar("T")
 
@@ -122,7 +123,11 @@ class MilvusGallery:
             require_name(sample_id, "sample id")
             checked = checked_vector(vector, self._space, f"the embedding of sample {sample_id}")
             new.append({collection.key: sample_id, collection.vector: checked})
-        await self._run(lambda rows: rows.upsert(collection, new))
+        await self._run(lambda rows: self._remember(rows, new))
+
+    async def unremember(self, sample_ids: Sequence[str]) -> None:
+        wanted = {sample_id for sample_id in sample_ids if is_name(sample_id)}
+        await self._run(lambda rows: rows.delete(self._collections.samples, wanted))
 
     async def recall(self, sample_ids: Sequence[str]) -> dict[str, Embedding]:
         collection = self._collections.samples
@@ -158,6 +163,16 @@ class MilvusGallery:
         rows.delete(kept.identities, [identity])
         return version
 
+    def _remember(self, rows: Rows, new: Sequence[Row]) -> None:
+        """Write embeddings. Milvus Lite may lose what comes while a collection is written anew: look whether it did."""
+        collection = self._collections.samples
+        rows.upsert(collection, new)
+        if not milvus_opening.is_lite(rows):
+            return
+        keys = {str(row[collection.key]) for row in new}
+        if keys != {row[collection.key] for row in rows.by_key(collection, keys, [collection.key])}:
+            raise DependencyUnavailable("milvus", "embeddings that were just stored are not there: store them again")
+
     def _reference_ids(self, rows: Rows, identity: str) -> set[str]:
         collection = self._collections.references
         return {row[collection.key] for row in rows.where(collection, "identity", identity, [])}
@@ -180,7 +195,7 @@ class MilvusGallery:
         return await self._calls.run(lambda client: operation(Rows(client, timeout)))
 
     def _settle(self, rows: Rows) -> None:
-        milvus_opening.settle(rows, self._collections)
+        milvus_opening.settle(rows, self._collections.identities, self._collections.references)
         self._unsettled = 0
 
     def _load(self, client: MilvusClient) -> None:
@@ -189,6 +204,6 @@ class MilvusGallery:
 
 def _neighbourhood(people: Sequence[Hit], pictures: Sequence[Hit]) -> Neighbourhood:
     return Neighbourhood(
-        identities=tuple(NearIdentity(hit.key, hit.similarity, hit.row["protected"]) for hit in people),
-        references=tuple((hit.key, hit.row["identity"], hit.similarity) for hit in pictures),
+        identities=tuple(NearIdentity(hit.key, hit.nearness, hit.row["protected"]) for hit in people),
+        references=tuple((hit.key, hit.row["identity"], hit.nearness) for hit in pictures),
     )

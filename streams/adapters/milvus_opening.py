@@ -3,7 +3,7 @@
 import time
 from collections.abc import Sequence
 
-from pymilvus import MilvusClient, MilvusException
+from pymilvus import CollectionSchema, MilvusClient, MilvusException
 
 from streams.adapters.milvus_rows import STRONG, Rows
 from streams.adapters.milvus_schema import (
@@ -42,23 +42,33 @@ def open_gallery(rows: Rows, space: EmbeddingSpace, where: str, *, create: bool)
         )
     for collection in collections.all:
         if collection.name not in present:
-            _create(rows, collection, space)
-        _index(rows, collection)
+            make(rows, collection, schema(collection, space))
+        index(rows, collection)
     load(rows, collections)
-    settle(rows, collections)
+    settle(rows, collections.identities, collections.references)
     _check_fingerprint(rows, collections.meta, space)
 
 
 def load(rows: Rows, collections: Collections) -> None:
     """Load the collections into the server's memory; already loaded ones stay as they are."""
     for collection in collections.all:
-        _load(rows, collection)
+        load_one(rows, collection)
 
 
-def settle(rows: Rows, collections: Collections) -> None:
+def load_one(rows: Rows, collection: Collection) -> None:
+    """Load a collection into the server's memory."""
+    rows.client.load_collection(collection.name, timeout=LOAD_SECONDS)
+
+
+def is_lite(rows: Rows) -> bool:
+    """Say whether the server is Milvus Lite."""
+    return str(rows.client.get_server_version(timeout=rows.timeout_seconds)).startswith("milvus_lite")
+
+
+def settle(rows: Rows, *collections: Collection) -> None:
     """Let Milvus Lite write its memory down: what still lies in it is searched about ten times as slowly."""
-    if rows.client.get_server_version(timeout=rows.timeout_seconds).startswith("milvus_lite"):
-        for collection in (collections.identities, collections.references):
+    if is_lite(rows):
+        for collection in collections:
             rows.client.flush(collection.name, timeout=LOAD_SECONDS)
 
 
@@ -66,9 +76,9 @@ def refuse_other_spaces(rows: Rows, space: EmbeddingSpace, present: Sequence[str
     """Raise SpaceMismatch where somebody is enrolled in another space."""
     others = []
     for identities, meta in collections_beside(present):
-        _load(rows, identities)
+        load_one(rows, identities)
         if rows.first(identities, [identities.key]) is not None:
-            _load(rows, meta)
+            load_one(rows, meta)
             others.append(fingerprint(rows, meta) or identities.name)
     if others:
         raise SpaceMismatch(
@@ -98,11 +108,12 @@ def _check_fingerprint(rows: Rows, meta: Collection, space: EmbeddingSpace) -> N
             )
 
 
-def _create(rows: Rows, collection: Collection, space: EmbeddingSpace) -> None:
+def make(rows: Rows, collection: Collection, columns: CollectionSchema) -> None:
+    """Make a collection; one that another process makes meanwhile is as good."""
     try:
         rows.client.create_collection(
             collection.name,
-            schema=schema(collection, space),
+            schema=columns,
             consistency_level=STRONG,
             timeout=rows.timeout_seconds,
         )
@@ -115,20 +126,16 @@ def _create(rows: Rows, collection: Collection, space: EmbeddingSpace) -> None:
             time.sleep(0.05)
 
 
-def _index(rows: Rows, collection: Collection) -> None:
+def index(rows: Rows, collection: Collection) -> None:
     """Give the vector an exact index: a gallery must not lose a neighbour to an approximation."""
     if rows.client.list_indexes(collection.name, timeout=rows.timeout_seconds):
         return
     # Zilliz Cloud knows only its own index.
     kind = "FLAT" if rows.client.is_self_hosted else "AUTOINDEX"
-    index = MilvusClient.prepare_index_params()
-    index.add_index(collection.vector, index_type=kind, metric_type="COSINE")
+    params = MilvusClient.prepare_index_params()
+    params.add_index(collection.vector, index_type=kind, metric_type=collection.metric)
     try:
-        rows.client.create_index(collection.name, index, timeout=LOAD_SECONDS)
+        rows.client.create_index(collection.name, params, timeout=LOAD_SECONDS)
     except MilvusException:
         if not rows.client.list_indexes(collection.name, timeout=rows.timeout_seconds):
             raise
-
-
-def _load(rows: Rows, collection: Collection) -> None:
-    rows.client.load_collection(collection.name, timeout=LOAD_SECONDS)

@@ -1,6 +1,7 @@
 """Reading and writing rows of Milvus: in pieces that every server takes, and seen by whoever reads next."""
 
 import json
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -29,10 +30,11 @@ STRONG = "Strong"
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour: cosine similarity in [-1, 1], rounded; larger is nearer."""
+    """One neighbour; larger is nearer."""
 
     key: str
-    similarity: float
+    nearness: float
+    """Cosine similarity in [-1, 1], rounded; in a collection by L2, minus the square of the distance."""
     row: Row
 
 
@@ -71,6 +73,10 @@ class Rows:
         """Give every row, in order of the key."""
         yield from self._pages(collection, "", fields)
 
+    def count(self, collection: Collection, matching: str = "") -> int:
+        """Return how many rows match."""
+        return int(self._query(collection, matching, ["count(*)"])[0]["count(*)"])
+
     def first(self, collection: Collection, fields: Sequence[str]) -> Row | None:
         """Return some row; None where there is none."""
         return next(iter(self._query(collection, "", fields, limit=1)), None)
@@ -78,7 +84,7 @@ class Rows:
     def nearest(
         self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: Sequence[str]
     ) -> list[list[Hit]]:
-        """Return for each probe the ``limit`` nearest rows: by similarity, on ties by key."""
+        """Return for each probe the ``limit`` nearest rows: by nearness, on ties by key."""
         if limit < 1:
             return [[] for _ in probes]
         return [
@@ -95,9 +101,9 @@ class Rows:
             found = self._search(collection, probes, asked, fields)
             # Which of several equally near rows Milvus gives depends on how they lie in it: ask for more until
             # the last that is wanted is nearer than the last that came, so that none of its equals is missing.
-            undecided = any(len(hits) == asked and hits[limit - 1].similarity == hits[-1].similarity for hits in found)
+            undecided = any(len(hits) == asked and hits[limit - 1].nearness == hits[-1].nearness for hits in found)
             if not undecided or asked == NEIGHBOURS:
-                return [sorted(hits, key=lambda hit: (-hit.similarity, hit.key))[:limit] for hits in found]
+                return [sorted(hits, key=lambda hit: (-hit.nearness, hit.key))[:limit] for hits in found]
             asked = min(asked * 4, NEIGHBOURS)
 
     def _search(
@@ -109,13 +115,14 @@ class Rows:
             anns_field=collection.vector,
             limit=limit,
             output_fields=fields,
-            search_params={"metric_type": "COSINE"},
+            search_params={"metric_type": collection.metric},
             consistency_level=STRONG,
             timeout=self.timeout_seconds,
         )
-        # What Milvus calls the distance of the metric COSINE is the similarity.
+        # What Milvus calls the distance of the metric COSINE is the similarity; of L2 it is the distance's square.
+        nearness = rounded if collection.metric == "COSINE" else operator.neg
         return [
-            [Hit(hit["entity"][collection.key], rounded(hit["distance"]), hit["entity"]) for hit in hits]
+            [Hit(hit["entity"][collection.key], nearness(hit["distance"]), hit["entity"]) for hit in hits]
             for hits in answer
         ]
 

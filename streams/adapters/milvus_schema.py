@@ -36,6 +36,7 @@ class Collection:
     name: str
     key: str
     vector: str
+    metric: str = "COSINE"
 
 
 @dataclass(frozen=True)

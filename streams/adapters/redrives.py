@@ -12,7 +12,7 @@ from streams.core.deadletter import explanation
 from streams.core.ledger import State
 from streams.core.redrive import Redrive
 
-_redrive = Table(
+redrives = Table(
     "redrive",
     metadata,
     Column("sample_id", String(32), primary_key=True),
@@ -63,7 +63,7 @@ class SqlRedrives:
                 return None
             letter = record_of(row)
             connection.execute(
-                _redrive.insert().values(
+                redrives.insert().values(
                     sample_id=sample_id,
                     n=n,
                     at=to_micros(at),
@@ -85,21 +85,21 @@ class SqlRedrives:
 
     async def unsent(self) -> list[Redrive]:
         """See ``ports.Redrives``."""
-        statement = select(_redrive).where(_redrive.c.sent_at.is_(None)).order_by(_redrive.c.at, _redrive.c.sample_id)
+        statement = select(redrives).where(redrives.c.sent_at.is_(None)).order_by(redrives.c.at, redrives.c.sample_id)
         return await self._database.transact(
             lambda connection: [_redrive_of(row) for row in connection.execute(statement)]
         )
 
     async def sent(self, redrive: Redrive, *, at: datetime) -> None:
         """See ``ports.Redrives``."""
-        which = (_redrive.c.sample_id == redrive.sample_id, _redrive.c.n == redrive.n)
-        statement = update(_redrive).where(*which, _redrive.c.sent_at.is_(None)).values(sent_at=to_micros(at))
+        which = (redrives.c.sample_id == redrive.sample_id, redrives.c.n == redrive.n)
+        statement = update(redrives).where(*which, redrives.c.sent_at.is_(None)).values(sent_at=to_micros(at))
         await self._database.transact(lambda connection: connection.execute(statement))
 
 
 def _history(connection: Connection, sample_ids: Sequence[str]) -> list[Redrive]:
-    statement = select(_redrive).where(_redrive.c.sample_id.in_(sample_ids))
-    return [_redrive_of(row) for row in connection.execute(statement.order_by(_redrive.c.sample_id, _redrive.c.n))]
+    statement = select(redrives).where(redrives.c.sample_id.in_(sample_ids))
+    return [_redrive_of(row) for row in connection.execute(statement.order_by(redrives.c.sample_id, redrives.c.n))]
 
 
 def _redrive_of(row: Row[Any]) -> Redrive:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_random
 
-from streams.errors import BadInput
+from streams.errors import BadInput, DependencyUnavailable
 
 #: How long a writer waits for another one's short transaction.
 BUSY_TIMEOUT_MS = 10_000
@@ -50,6 +50,35 @@ def _durable(engine: Engine) -> None:
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
         connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def rewrite(engine: Engine) -> None:
+    """Write the file anew with what it holds, and empty the log beside it: deleted rows lie on in both until then.
+
+    Raises:
+        DependencyUnavailable: If others did not let go of the file for long.
+    """
+    connection = engine.raw_connection()
+    try:
+        _rewrite(connection)
+    except sqlite3.OperationalError as error:
+        detail = f"the ledger's file is in use ({error}): try again while less is going on"
+        raise DependencyUnavailable("ledger", detail) from error
+    finally:
+        connection.close()
+
+
+@retry(
+    retry=retry_if_exception_type(sqlite3.OperationalError),
+    wait=wait_random(0, 0.1),
+    stop=stop_after_delay(BUSY_TIMEOUT_MS / 1000),
+    reraise=True,
+)
+def _rewrite(connection: Any) -> None:
+    connection.execute("VACUUM").close()
+    busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+    if busy:
+        raise sqlite3.OperationalError("somebody reads its log")
 
 
 @retry(

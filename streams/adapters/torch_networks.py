@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.adapters import mtcnn
 from streams.adapters.detector import FACTOR, THRESHOLDS
 from streams.adapters.face_networks import FaceNetworks
 from streams.adapters.facenet_weights import load_embedder
@@ -41,7 +42,8 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
             embeddings: Floats = network(batch).numpy()
         return embeddings
 
-    return FaceNetworks(Mtcnn().detect, embed, what)
+    detector = Mtcnn()
+    return FaceNetworks(detector.detect, embed, detector.landmarks, what)
 
 
 class Mtcnn:
@@ -69,6 +71,16 @@ class Mtcnn:
             none = _detected(None, None, None)
             return [none] if len(images) == 1 else [self.detect([image], smallest)[0] for image in images]
         return [_detected(*one) for one in zip(boxes, probabilities, points, strict=True)]
+
+    def landmarks(self, faces: Floats) -> Floats:
+        """See ``landmarks.Landmarks``."""
+        import torch
+
+        def output(values: Floats) -> list[Floats]:
+            with torch.inference_mode():
+                return [one.numpy() for one in self._mtcnn.onet(torch.from_numpy(values))]
+
+        return mtcnn.landmarks(faces, output)
 
 
 def _detected(boxes: Any, probabilities: Any, points: Any) -> _Detected:

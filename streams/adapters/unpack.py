@@ -65,8 +65,13 @@ def unpack(encoded: bytes) -> Pixels | Refusal:
     Of an animation it is the first frame. Transparency shows white behind it, as on a page. Sixteen bits a channel
     lose the lower eight. CMYK, palettes and grey become RGB.
     """
+    return unpack_as(encoded, FORMATS)
+
+
+def unpack_as(encoded: bytes, formats: tuple[str, ...]) -> Pixels | Refusal:
+    """Return the pixels of an image in one of Pillow's ``formats``, as ``unpack`` does."""
     try:
-        with Image.open(io.BytesIO(encoded), formats=FORMATS) as image:
+        with Image.open(io.BytesIO(encoded), formats=formats) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 return _too_many_pixels(f"{width} x {height}")
@@ -76,7 +81,8 @@ def unpack(encoded: bytes) -> Pixels | Refusal:
         return _too_many_pixels("a header that says so many", type(error).__name__)
     except _BROKEN as error:
         name = type(error).__name__
-        return Refusal("image-undecodable", f"not a whole image of {', '.join(FORMATS)}: {name}", name)
+        expected = ", ".join(formats) if formats is FORMATS else "any known format"
+        return Refusal("image-undecodable", f"not a whole image of {expected}: {name}", name)
 
 
 def _too_many_pixels(size: str, exception: str = "") -> Refusal:

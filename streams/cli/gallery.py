@@ -1,4 +1,4 @@
-"""``likeness enrol`` and ``likeness withdraw``: who may be shown."""
+"""``likeness enrol``: who may be shown, and who must not."""
 
 import asyncio
 from dataclasses import asdict
@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.output import Json, console, emit, page
 from streams.core.gallery import Origin
 from streams.errors import BadInput
 from streams.events import DEFAULT_MODEL
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
     app.command(rich_help_panel="Use")(enrol)
-    app.command(rich_help_panel="Use")(withdraw)
 
 
 def enrol(
@@ -35,20 +34,26 @@ def enrol(
     references: Annotated[int, typer.Option(min=1, help="References of each synthetic identity.")] = 6,
     seed: Annotated[int, typer.Option(min=0, help="Which synthetic identities.")] = 0,
     origin: Annotated[Origin, typer.Option(help="Where the folder's images come from.")] = Origin.PHOTO,
+    protected: Annotated[
+        bool, typer.Option("--protected", help="Enrol them all only so that nobody generates them; needs no consent.")
+    ] = False,
+    again: Annotated[
+        bool, typer.Option("--again", help="Also those who were forgotten: they agree once more.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Enrol people from a folder, or synthetic identities from a served generator.
 
-    consent.toml holds `granted_on = 2026-01-31` and `evidence = "signed form 17"`, and may hold `expires_on`; or
-    `protected = true` for somebody whom nobody may generate. Who is enrolled again is replaced. Exit status 1 where
-    somebody could not be enrolled.
+    consent.toml holds `granted_on = 2026-01-31` and `evidence = "signed form 17"`, and may hold `expires_on`,
+    `purposes`, `models` and `territories`; or `protected = true` for somebody whom nobody may generate. Who is enrolled
+    again is replaced. Exit status 1 where somebody could not be enrolled.
     """
     if (folder is None) == (synthetic == 0):
         raise BadInput("expected either a folder or --synthetic N, not both and not neither")
     if folder is not None:
-        results = asyncio.run(_enrol_folder(read_settings(), folder, origin))
+        results = asyncio.run(_enrol_folder(read_settings(), folder, origin, protected=protected, again=again))
     else:
-        results = asyncio.run(_enrol_synthetic(read_settings(), synthetic, model, seed, references))
+        results = asyncio.run(_enrol_synthetic(read_settings(), synthetic, model, seed, references, again=again))
     enrolled = [one for one in results if one.refused is None]
     if as_json:
         emit({"enrolled": len(enrolled), "identities": [asdict(one) for one in results]})
@@ -58,7 +63,9 @@ def enrol(
         raise typer.Exit(1)
 
 
-async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> "list[Enrolled]":
+async def _enrol_folder(
+    settings: Settings, folder: Path, origin: Origin, *, protected: bool, again: bool
+) -> "list[Enrolled]":
     from streams.cli.addresses import addressed
     from streams.cli.wiring import examining_services
     from streams.tools.enrol import enrol_folder, people_in
@@ -66,10 +73,24 @@ async def _enrol_folder(settings: Settings, folder: Path, origin: Origin) -> "li
     people = people_in(folder)
     settings = addressed(settings, "triton", "milvus", "ledger", "images")
     async with examining_services(settings, create_gallery=True) as services:
-        return await enrol_folder(people, services, origin)
+        if again:
+            await _lift(settings, [person.name for person in people])
+        return await enrol_folder(people, services, origin, protected=protected)
 
 
-async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int, references: int) -> "list[Enrolled]":
+async def _lift(settings: Settings, names: list[str]) -> None:
+    """Have these names mean somebody again."""
+    from streams.adapters.erasures import SqlErasures
+    from streams.cli.opened import opened_database
+
+    async with opened_database(settings) as database:
+        for name in names:
+            await SqlErasures(database).lift(name, at=datetime.now(UTC))
+
+
+async def _enrol_synthetic(
+    settings: Settings, count: int, model: str, seed: int, references: int, *, again: bool
+) -> "list[Enrolled]":
     from streams.cli.addresses import addressed, answering
     from streams.cli.wiring import examining_services
     from streams.tools.enrol import Enrolled
@@ -78,6 +99,8 @@ async def _enrol_synthetic(settings: Settings, count: int, model: str, seed: int
     settings = addressed(settings, "triton", "milvus", "ledger", "images")
     await answering(settings, "triton")
     async with examining_services(settings, create_gallery=True) as services:
+        if again:
+            await _lift(settings, [f"synthetic-{number:02d}" for number in range(1, count + 1)])
         names = await enrol_synthetic(
             count, services, model=model, seed=seed, references=references, report=console.print
         )
@@ -91,30 +114,3 @@ def _table(results: "list[Enrolled]") -> Table:
         result = "[green]enrolled[/]" if one.refused is None else f"[red]refused[/]: {escape(one.refused)}"
         table.add_row(escape(one.identity), str(one.references), result, escape(skipped))
     return table
-
-
-def withdraw(
-    identity: Annotated[str, typer.Argument(help="Whose consent ends now.")],
-    note: Annotated[str, typer.Option(help="Why, or on whose word.")] = "withdrawn by command",
-    as_json: Json = False,
-) -> None:
-    """Withdraw a person's consent: nothing more is generated of them, and nothing accepted."""
-    asyncio.run(_withdraw(read_settings(), identity, note))
-    if as_json:
-        emit({"identity": identity, "consent": "withdrawn"})
-    else:
-        say(f"{identity}: consent is withdrawn")
-
-
-async def _withdraw(settings: Settings, identity: str, note: str) -> None:
-    """Needs the ledger's database alone: a withdrawal must not wait for any other part."""
-    from streams.adapters.consent import SqlConsentRegister
-    from streams.cli.addresses import addressed
-    from streams.cli.opened import opened_database
-    from streams.core.consent import Consent
-
-    async with opened_database(addressed(settings, "ledger")) as database:
-        register, now = SqlConsentRegister(database), datetime.now(UTC)
-        if (await register.states([identity], now))[identity] is Consent.MISSING:
-            raise BadInput(f"nobody gave consent as {identity!r}: look the name up, as it was enrolled")
-        await register.withdraw(identity, at=now, note=note)

@@ -15,7 +15,18 @@ if TYPE_CHECKING:
     from streams.core.faces import Undecodable
     from streams.events import SampleJudged
 
-_FIELDS = ("decision", "reasons", "similarity", "margin", "nearest", "faces", "policy_version", "embedding_space")
+_FIELDS = (
+    "decision",
+    "reasons",
+    "similarity",
+    "false_match_rate",
+    "margin",
+    "nearest",
+    "faces",
+    "originals",
+    "policy_version",
+    "embedding_space",
+)
 
 
 def add_to(app: typer.Typer) -> None:
@@ -62,7 +73,7 @@ def _as_dict(result: "SampleJudged | Undecodable") -> dict[str, Any]:
 
     if isinstance(result, Undecodable):
         reasons = [{"code": result.reason.value, "text": result.detail}]
-        return dict.fromkeys(_FIELDS) | {"decision": "undecodable", "reasons": reasons, "nearest": []}
+        return dict.fromkeys(_FIELDS) | {"decision": "undecodable", "reasons": reasons, "nearest": [], "originals": []}
     dumped = result.model_dump(mode="json")
     return {name: dumped[name] for name in _FIELDS}
 

@@ -11,7 +11,25 @@ from typing import Annotated
 
 import typer
 
-from streams.cli import audit, demo, dlq, drift, gallery, intake, judge, parts, requests, schema, watch, work
+from streams.cli import (
+    audit,
+    calibrate,
+    consent,
+    copies,
+    demo,
+    dlq,
+    drift,
+    evaluate,
+    forget,
+    gallery,
+    intake,
+    judge,
+    parts,
+    requests,
+    schema,
+    watch,
+    work,
+)
 from streams.cli.output import console
 from streams.errors import SETUP_STATUS, BadInput, LikenessError, Unready, WeightsUnusable
 
@@ -47,7 +65,10 @@ def build() -> typer.Typer:
         add_completion=False,
         pretty_exceptions_enable=False,
     )
-    for module in (demo, parts, work, intake, requests, watch, judge, gallery, audit, dlq, drift, schema):
+    for module in (
+        *(demo, parts, work, intake, requests, watch, judge),
+        *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, drift, schema),
+    ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):
         app.add_typer(entry.load(), name=entry.name, rich_help_panel="Look closer")

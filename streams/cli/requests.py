@@ -35,6 +35,9 @@ def request(
         str | None, typer.Option(help="The same id asked again changes nothing; drawn where left out.")
     ] = None,
     source: Annotated[str, typer.Option(help="Who asks.")] = "likeness-cli",
+    territory: Annotated[
+        str | None, typer.Option(metavar="DE|US-TN|…", help="Where the images are to be shown, ISO 3166.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask for samples of an identity; or publish requests from standard input.
@@ -52,6 +55,7 @@ def request(
             "seed": seed,
             "strength": strength,
             "count": count,
+            "territory": territory,
         }
         requests = [_checked(content, "the request")]
     else:

@@ -10,17 +10,20 @@ from typing import Protocol, TypeVar
 
 from streams.adapters.charts import SqlChartBook
 from streams.adapters.consent import SqlConsentRegister
+from streams.adapters.decoder_process import UNPACK_ANY, DecoderProcess
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.faces import FaceExaminer
 from streams.adapters.images import ImageStore
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.lone_examiner import LoneExaminer, known_good
 from streams.adapters.milvus import MilvusGallery
+from streams.adapters.milvus_originals import MilvusOriginals
 from streams.adapters.triton import TritonGenerator
-from streams.cli.addresses import answering
+from streams.cli.addresses import addressed, answering
 from streams.cli.drift_plan import drift_plan
 from streams.cli.opened import opened_database
 from streams.cli.output import console
+from streams.core.copies import Descriptor
 from streams.core.faces import EmbeddingSpace
 from streams.core.policy import Policy, parse
 from streams.errors import BadInput
@@ -83,7 +86,8 @@ async def open_services(
     policy = load_policy(settings.policy)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
-        lone_examiner = LoneExaminer(partial(FaceEngine.load, settings), examiner.space, canary=known_good())
+        exactly = settings.model_copy(update={"precision": "fp32"})
+        lone_examiner = LoneExaminer(partial(FaceEngine.load, exactly), examiner.space, canary=known_good())
         stack.push_async_callback(lone_examiner.close)
         generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)
         await generator.open()
@@ -91,13 +95,16 @@ async def open_services(
         gallery = _gallery(settings, examiner.space)
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
+        originals = await stack.enter_async_context(open_originals(settings, examiner.descriptor, patiently=patiently))
         images = ImageStore(settings.address("images"))
         await patiently(partial(images.open, create=create_gallery))
         yield Services(
             generator=generator,
             examiner=examiner,
             lone_examiner=lone_examiner,
+            imprinter=examiner,
             gallery=gallery,
+            originals=originals,
             images=images,
             ledger=SqlLedger(database),
             consent=SqlConsentRegister(database),
@@ -126,9 +133,42 @@ async def open_monitoring(
         yield Monitoring(SqlChartBook(database, plan), gallery, plan, partial(datetime.now, UTC))
 
 
-def _gallery(settings: Settings, space: EmbeddingSpace) -> MilvusGallery:
-    token = settings.milvus_token.get_secret_value()
-    return MilvusGallery(settings.address("milvus"), token, space, timeout_seconds=settings.call_timeout_seconds)
+@asynccontextmanager
+async def gallery_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything for a command that looks at no image: the networks are not loaded."""
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
+    await answering(settings, "milvus")
+    async with open_services(settings, FaceExaminer(settings)) as services:
+        yield services
+
+
+@asynccontextmanager
+async def examiner_of_files(settings: Settings) -> AsyncIterator[FaceExaminer]:
+    """Load the networks for files of one's own, in any format that Pillow reads; no part needs to run."""
+    examiner = FaceExaminer(settings, report=console.print, decoder=DecoderProcess(UNPACK_ANY))
+    await examiner.open()
+    try:
+        yield examiner
+    finally:
+        await examiner.close()
+
+
+@asynccontextmanager
+async def open_originals(
+    settings: Settings, descriptor: Descriptor, *, patiently: Patiently = at_once
+) -> AsyncIterator[MilvusOriginals]:
+    """Open the originals in Milvus by themselves; close them at the end."""
+    originals = MilvusOriginals(
+        settings.address("milvus"),
+        settings.milvus_token.get_secret_value(),
+        descriptor,
+        timeout_seconds=settings.call_timeout_seconds,
+    )
+    try:
+        await patiently(originals.open)
+        yield originals
+    finally:
+        await originals.close()
 
 
 @asynccontextmanager
@@ -143,3 +183,8 @@ async def examining_services(settings: Settings, *, create_gallery: bool = False
             yield services
         finally:
             await examiner.close()
+
+
+def _gallery(settings: Settings, space: EmbeddingSpace) -> MilvusGallery:
+    token = settings.milvus_token.get_secret_value()
+    return MilvusGallery(settings.address("milvus"), token, space, timeout_seconds=settings.call_timeout_seconds)

@@ -1,6 +1,7 @@
 """``likeness worker``: run the steps."""
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -14,7 +15,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from pydantic import SecretStr
 
+from streams import topics
 from streams.errors import BadInput
+from streams.processes import cores
 from streams.settings import Part, Settings, read_settings
 
 if TYPE_CHECKING:
@@ -25,6 +28,9 @@ log = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the embedded parts are up.
 _LOOK_SECONDS = 0.2
+
+#: As the number of workers: as many as there are cores.
+AUTO = 0
 
 
 class RoleName(StrEnum):
@@ -51,12 +57,29 @@ def add_to(app: typer.Typer) -> None:
     app.command(rich_help_panel="Run")(worker)
 
 
+def _number_of_workers(text: str) -> int:
+    """Take a number, or ``auto``, which is 0 until the supervisor counts cores."""
+    if str(text) == "auto":
+        return AUTO
+    if str(text).isdecimal() and int(text) > 0:
+        return int(text)
+    raise typer.BadParameter(f"expected a number from 1 on, or auto; got {text!r}")
+
+
 def worker(
     role: Annotated[
         RoleName,
         typer.Option(help="Which hop of the road to work on, to drive again what was lost, or to watch for drift."),
     ] = RoleName.ALL,
-    workers: Annotated[int, typer.Option(min=1, help="Processes a role.")] = 1,
+    workers: Annotated[
+        int,
+        typer.Option(
+            parser=_number_of_workers,
+            metavar="N|auto",
+            help="Processes a role. auto: one a core, at most as many as topics have partitions, and as many threads as"
+            " then keep all cores busy.",
+        ),
+    ] = 1,
     unsupervised: Annotated[
         bool,
         typer.Option(
@@ -94,6 +117,7 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     from streams.runtime.patience import Patience
     from streams.runtime.roles import JUDGE, ROLES
     from streams.runtime.worker import work
+    from streams.tools.originals import lacking
 
     load_policy(settings.policy)  # refused before anything is loaded or waited for
     role, patience = ROLES[name], Patience(metrics=metrics)
@@ -105,6 +129,17 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
         async with open_services(settings, examiner, patiently=patience) as services:
             domain = await patience(services.gallery.domain)
             refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
+            if role is JUDGE and (unseen := await patience(partial(lacking, services))):
+                log.warning(
+                    "%d enrolled photographs are not registered by %s: no copy of them is recognised until `likeness"
+                    " index-references` has run",
+                    unseen,
+                    services.imprinter.descriptor.fingerprint,
+                )
+            # What is loaded by now stays as long as the process. To collect garbage is to look at every object, and at
+            # these alone it takes a tenth of a second, in which the event loop stands still.
+            gc.collect()
+            gc.freeze()
             await work(settings, services, role, patience, metrics)
     finally:
         await examiner.close()
@@ -112,6 +147,7 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
 
 async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
+    from streams.adapters.consent import SqlConsentRegister
     from streams.adapters.ledger import SqlLedger
     from streams.cli.opened import opened_database
     from streams.runtime.patience import Patience
@@ -120,7 +156,8 @@ async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> Non
     async def run() -> None:
         addressed, patience = await _addressed(settings, "kafka", "ledger"), Patience(metrics=metrics)
         async with opened_database(addressed, patiently=patience) as database:
-            await Reconciler(addressed, SqlLedger(database), partial(datetime.now, UTC), metrics).run(patience)
+            ledger, consent = SqlLedger(database), SqlConsentRegister(database)
+            await Reconciler(addressed, ledger, partial(datetime.now, UTC), metrics, consent).run(patience)
 
     working = asyncio.create_task(run())
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -168,11 +205,21 @@ async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     roles = [one for one in RoleName if one is not RoleName.ALL] if role is RoleName.ALL else [role]
+    settings, workers = counted(settings, workers)
     await supervisor(settings, [one.value for one in roles], workers).run(stopping)
 
 
+def counted(settings: Settings, workers: int) -> tuple[Settings, int]:
+    """Return the number of workers that is meant; where that is for us to say, with threads for all cores."""
+    if workers != AUTO:
+        return settings, workers
+    usable = cores.usable()
+    workers = min(usable, topics.PARTITIONS)  # more would find nothing to read
+    return settings.model_copy(update={"threads": usable // workers}), workers
+
+
 def supervisor(settings: Settings, roles: list[str], workers: int) -> "Supervisor":
-    """Return a supervisor of workers that have exactly these settings.
+    """Return a supervisor of workers that have exactly these settings, but for the threads of judges with own cores.
 
     Raises:
         BadInput: If their logs cannot be written.
@@ -184,6 +231,9 @@ def supervisor(settings: Settings, roles: list[str], workers: int) -> "Superviso
     log_dir = settings.data_dir / "logs"
     with folder.writable(log_dir):
         log_dir.mkdir(parents=True, exist_ok=True)
+    own = cores.own() if settings.pin else []
+    if settings.pin and not own:
+        log.warning("LIKENESS_PIN: no cores of our own here, such as a container's cpuset; judges run anywhere")
     return Supervisor(
         roles,
         workers=workers,
@@ -191,6 +241,7 @@ def supervisor(settings: Settings, roles: list[str], workers: int) -> "Superviso
         log_dir=log_dir,
         command=worker_command,
         oversight=overseen(settings),
+        cores={RoleName.JUDGE: cores.shares(own, workers)} if own else {},
     )
 
 

@@ -88,7 +88,15 @@ class Publisher:
         await asyncio.gather(*sends)
 
     async def training_sample(
-        self, *, run_id: str, step: int, index: int, identity: str, model: str, encoded: bytes
+        self,
+        *,
+        run_id: str,
+        step: int,
+        index: int,
+        identity: str,
+        model: str,
+        encoded: bytes,
+        territory: str | None = None,
     ) -> str:
         """Have one image of a training run judged; return its sample id.
 
@@ -99,10 +107,17 @@ class Publisher:
             identity: Whom it should show.
             model: What is being trained.
             encoded: PNG, JPEG or WebP, at most 512 KiB.
+            territory: Where the images of this run are to be shown, ISO 3166.
         """
         inline = base64.b64encode(encoded).decode()
         body = TrainingSamplePublished(
-            run_id=run_id, step=step, index=index, identity=identity, model=model, inline_image=inline
+            run_id=run_id,
+            step=step,
+            index=index,
+            identity=identity,
+            model=model,
+            territory=territory,
+            inline_image=inline,
         )
         sample_id = training_sample_id(run_id, step, index)
         await self._send(topics.TRAINING_SAMPLES.name, body, sample_id, f"/{run_id}")

@@ -1,12 +1,13 @@
 """The verdict on one sample: every rule is evaluated, every reason is reported, the gravest is first."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streams.core.consent import Consent
+from streams.core.copies import nearest
 from streams.core.measurement import Measurement
 from streams.core.policy import Limits, Policy
-from streams.events import Decision, Reason, ReasonCode
+from streams.events import Decision, NearOriginal, Reason, ReasonCode
 
 _GRAVITY = {code: place for place, code in enumerate(ReasonCode)}
 
@@ -19,12 +20,19 @@ class Judgement:
     reasons: tuple[Reason, ...]
 
 
-def decide(measurement: Measurement, policy: Policy, consent: Consent) -> Judgement:
+def decide(measurement: Measurement, policy: Policy, consent: Consent, unmet: Sequence[str] = ()) -> Judgement:
     """Judge one measurement. Accepted means: shown to be good, by every rule.
 
     A limit counts as kept only where the comparison with it is true, so that NaN never passes.
+
+    Args:
+        measurement: What was measured.
+        policy: The limits.
+        consent: Whether the person agrees to this use.
+        unmet: Which terms are not met, in words.
     """
-    reasons = sorted(_reasons(measurement, policy.limits, consent), key=lambda reason: _GRAVITY[reason.code])
+    reasons = [*_consent(measurement, consent, unmet), *_reasons(measurement, policy.limits)]
+    reasons = sorted(reasons, key=lambda reason: _GRAVITY[reason.code])
     if not reasons and measurement.faces is None:
         reasons = [Reason(code=ReasonCode.NO_FACE, text="there is no image to judge")]
     decision = Decision.FLAGGED if reasons else Decision.ACCEPTED
@@ -36,8 +44,8 @@ def may_generate(*, enrolled: bool, protected: bool, consent: Consent) -> bool:
     return enrolled and not protected and consent is Consent.GRANTED
 
 
-def _reasons(measurement: Measurement, limits: Limits, consent: Consent) -> Iterator[Reason]:
-    yield from _consent(measurement, consent)
+def _reasons(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    yield from _copy(measurement, limits)
     yield from _abstain(measurement, limits)
     yield from _leak(measurement, limits)
     yield from _mismatch(measurement, limits)
@@ -49,12 +57,34 @@ def _number(value: float) -> float | None:
     return None if value != value else value
 
 
-def _consent(measurement: Measurement, consent: Consent) -> Iterator[Reason]:
+def _consent(measurement: Measurement, consent: Consent, unmet: Sequence[str]) -> Iterator[Reason]:
     """An identity that nobody ever enrolled has no one to ask: that is ``no-reference``."""
     if measurement.protected:
         yield Reason(code=ReasonCode.NO_CONSENT, text="the person is protected: enrolled only to be kept out")
     elif consent is not Consent.GRANTED and not (consent is Consent.MISSING and not measurement.references):
-        yield Reason(code=ReasonCode.NO_CONSENT, text=f"consent is {consent}")
+        yield Reason(code=ReasonCode.NO_CONSENT, text="; ".join(unmet) or f"consent is {consent}")
+
+
+def _copy(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+    """Only the nearest original is named: the others near it are evidence."""
+    for near in nearest(measurement.originals, 1):
+        bits = near.bits is not None
+        copy = limits.copy_bits if bits else limits.copy_similarity
+        near_copy = limits.near_copy_bits if bits else limits.near_copy_similarity
+        measured = -near.nearness if bits else near.nearness
+        how = f"{near.bits} bits differ" if bits else f"similarity {measured:.4f}"
+        if not near.nearness < (-copy if bits else copy):
+            text = f"is a copy of {_named(near)}: {how}, limit {copy}"
+            yield Reason(code=ReasonCode.COPY, text=text, measured=_number(measured), limit=copy)
+        elif not near.nearness < (-near_copy if bits else near_copy):
+            text = f"is nearly a copy of {_named(near)}: {how}, limit {near_copy}"
+            yield Reason(code=ReasonCode.NEAR_COPY, text=text, measured=_number(measured), limit=near_copy)
+
+
+def _named(original: NearOriginal) -> str:
+    kind = "reference" if original.kind == "photo" else "training image"
+    whose = f" of {original.identity}" if original.identity else ""
+    return f"{kind} {original.original_id}{whose}" + (", mirrored" if original.mirrored else "")
 
 
 def _abstain(measurement: Measurement, limits: Limits) -> Iterator[Reason]:

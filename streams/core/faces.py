@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from streams.events import DeadReason
+from streams.events import DeadReason, Precision
 
 Embedding = npt.NDArray[np.float32]
 """Shape (d,), unit length."""
@@ -39,6 +39,17 @@ class EmbeddingSpace:
 
 
 @dataclass(frozen=True, eq=False)
+class Rough:
+    """What an embedding in shorter numbers comes with: how far off it may be, and what the exact one takes."""
+
+    precision: Precision
+    error: float
+    """The most by which a similarity may differ from that of the embedding in 32-bit floats."""
+    crop: Pixels
+    """The face as the embedder takes it."""
+
+
+@dataclass(frozen=True, eq=False)
 class Face:
     """One detected and embedded face."""
 
@@ -51,6 +62,8 @@ class Face:
     """The detector's own, in [0, 1]."""
     sharpness: float
     """Variance of the Laplacian of the grey 160 x 160 crop, 0 and up; small is blurred."""
+    rough: Rough | None = None
+    """None where the embedding was computed in 32-bit floats."""
 
     @property
     def side(self) -> float:
@@ -65,6 +78,8 @@ class Sighting:
 
     faces: int
     largest: Face | None
+    views: tuple[Pixels, ...] = ()
+    """Small pictures of the face and of the whole image, from which imprints are made: cheap, where those are not."""
 
 
 @dataclass(frozen=True)

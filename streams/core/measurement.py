@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from streams.core.similarity import DECIMALS
-from streams.events import NearReference, Similarity
+from streams.events import NearOriginal, NearReference, Precision, Similarity
 
 
 class NearOther(BaseModel):
@@ -46,6 +46,16 @@ class Measurement(BaseModel):
     """Identities near the sample, without the target."""
     nearest: tuple[NearReference, ...] = ()
     """Nearest first, of anybody."""
+    originals: tuple[NearOriginal, ...] = ()
+    """The registered originals that the sample is nearest to as a picture; nearest first."""
+    originals_searched: int | None = None
+    """How many there were; None = none, or not compared."""
+    copy_descriptor: str | None = None
+    """Fingerprint of what they were compared by."""
+    precision: Precision | None = None
+    """Of the embedding behind every similarity here; None = 32-bit floats."""
+    similarity_error: float | None = None
+    """The most by which a similarity may differ from the one in 32-bit floats; None = not at all."""
 
     @property
     def others_by_nearness(self) -> tuple[NearOther, ...]:

@@ -4,13 +4,24 @@ import hashlib
 import json
 import tomllib
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from streams.core.calibration import Calibration
 from streams.core.gallery import Origin
 from streams.errors import BadInput, PolicyRefused
 from streams.events import Similarity
+
+Comparator = Literal["centroid/raw", "pair/raw"]
+"""What was compared: a probe with the renormalised centroid of a person's references, or two images; by plain cosine,
+not score-normalised. Limits of one never serve the other: images lie nearer to their centroid than to each other."""
+
+#: Small letters, digits and hyphens.
+POLICY_NAME = r"^[a-z0-9][a-z0-9-]*$"
+
+#: What a verdict rests on.
+JUDGED_BY: Comparator = "centroid/raw"
 
 
 class Limits(BaseModel):
@@ -28,6 +39,20 @@ class Limits(BaseModel):
     """Low quality when the face box's shorter side has fewer pixels than this."""
     sharpness: Annotated[float, Field(ge=0)]
     """Low quality when the variance of the Laplacian of the crop is below this."""
+    copy_bits: Annotated[int, Field(ge=0, le=256)] = 31
+    """Copy when at most so many bits of the perceptual hashes differ."""
+    near_copy_bits: Annotated[int, Field(ge=0, le=256)] = 60
+    """Near copy when at most so many do."""
+    copy_similarity: Similarity = 0.75
+    """Copy from this similarity upwards, where a network of one's own stands in for the hash."""
+    near_copy_similarity: Similarity = 0.5
+    """Near copy from this similarity upwards."""
+
+    @model_validator(mode="after")
+    def _copies_are_near_copies(self) -> Self:
+        if self.copy_bits > self.near_copy_bits or self.copy_similarity < self.near_copy_similarity:
+            raise ValueError("expected copy_bits <= near_copy_bits and copy_similarity >= near_copy_similarity")
+        return self
 
 
 class Domain(BaseModel):
@@ -38,8 +63,7 @@ class Domain(BaseModel):
     domain: Origin
     embedding_space: str
     """Fingerprint of the embedding space."""
-    comparator: Literal["centroid/raw"]
-    """Cosine to the renormalised centroid of the references, not score-normalised."""
+    comparator: Comparator
 
 
 class Policy(BaseModel):
@@ -47,19 +71,36 @@ class Policy(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]*$")]
+    name: Annotated[str, Field(pattern=POLICY_NAME)]
     calibrated: bool
     """False: the limits are provisional, no error rate is known for them."""
     provenance: str
     """Where the numbers come from."""
     holds_for: Domain
     limits: Limits
+    calibration: Calibration | None = None
+    """What ``likeness calibrate`` measured; None while the policy is uncalibrated."""
+
+    @model_validator(mode="after")
+    def _calibrated_is_measured(self) -> "Policy":
+        if self.calibrated != (self.calibration is not None):
+            raise ValueError("calibrated = true needs the table [calibration], and the table needs calibrated = true")
+        return self
 
     @cached_property
     def version(self) -> str:
-        """``name@hash``: twelve hex digits of the SHA-256 over the content; comments do not count."""
-        text = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        """``name@hash``: twelve hex digits of the SHA-256 over the content; comments do not count.
+
+        What a policy does not have does not count either: a later release with one field more has the same version.
+        """
+        text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    def false_match_rate(self, similarity: float | None) -> float | None:
+        """Return the measured FMR at a similarity; None where there is none, or nothing was measured."""
+        if similarity is None or self.calibration is None:
+            return None
+        return self.calibration.rates.fmr_at(similarity)
 
 
 def parse(text: str, where: str) -> Policy:
@@ -83,8 +124,13 @@ def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | N
     """Refuse a policy outside of where it holds. An empty gallery has no domain, and refuses nothing.
 
     Raises:
-        PolicyRefused: If the embedding space or the gallery's domain is another one.
+        PolicyRefused: If the embedding space, the gallery's domain or the comparator is another one.
     """
+    if policy.holds_for.comparator != JUDGED_BY:
+        raise PolicyRefused(
+            f"policy {policy.version} holds for scores of {policy.holds_for.comparator}, verdicts rest on {JUDGED_BY}:"
+            " calibrate from people's images, from the gallery or from reviewed samples instead"
+        )
     if policy.holds_for.embedding_space != embedding_space:
         raise PolicyRefused(
             f"policy {policy.version} holds for embedding space {policy.holds_for.embedding_space}, this process"

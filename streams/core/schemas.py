@@ -6,6 +6,7 @@ from streams import topics
 from streams.events import (
     TYPES,
     Body,
+    ConsentChanged,
     DriftAlerted,
     GenerationRequested,
     SampleGenerated,
@@ -23,6 +24,7 @@ BODIES: dict[topics.Topic, type[Body]] = {
     topics.SAMPLES_FLAGGED: SampleJudged,
     topics.DRIFT_ALERTS: DriftAlerted,
     topics.TRAINING_FEEDBACK: TrainingAdvised,
+    topics.CONSENT_EVENTS: ConsentChanged,
 }
 
 

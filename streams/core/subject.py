@@ -22,6 +22,7 @@ class Subject:
     model_version: str | None = None
     seed: int | None = None
     strength: float | None = None
+    territory: str | None = None
     image: ImageRef | None = None
 
 
@@ -37,6 +38,7 @@ def asked(request: GenerationRequested, index: int) -> Subject:
         model=request.model,
         seed=request.seed + index,
         strength=request.strength,
+        territory=request.territory,
     )
 
 
@@ -53,6 +55,7 @@ def made(sample: SampleGenerated, image: ImageRef) -> Subject:
         model_version=sample.model_version,
         seed=sample.seed,
         strength=sample.strength,
+        territory=sample.territory,
         image=image,
     )
 
@@ -67,5 +70,6 @@ def trained(sample: TrainingSamplePublished, image: ImageRef) -> Subject:
         index=sample.index,
         identity=sample.identity,
         model=sample.model,
+        territory=sample.territory,
         image=image,
     )

@@ -33,7 +33,7 @@ def build_app(
         broker=f"kafka://{(settings.kafka or '').replace(',', ';')}",
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
-        stream_wait_empty=False,  # safe with noack_take: a batch that is cut off comes again
+        stream_wait_empty=False,  # safe: a batch that is cut off is not acknowledged, and comes again
         stream_buffer_maxsize=4 * settings.batch_size,
         stream_processing_timeout=3600.0,
         stream_publish_on_commit=False,

@@ -42,6 +42,13 @@ class Consumer(FaustConsumer):
         """Count a message as done, unless its partition was taken away since: then it comes again."""
         return self._read_in.get(message) == self._assignment_number and super().ack(message)
 
+    def on_buffer_full(self, tp: TP) -> None:
+        """Go on reading: where the agent's queue is full, whoever fills it waits, and that is enough.
+
+        Faust stops reading a partition instead, until the queue is empty, and then looks once a second whether it may
+        go on: of what a fast agent did in a long backlog, a fifth of the time was spent in waiting for that.
+        """
+
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
         """Forget what was read."""
         self._assignment_number += 1

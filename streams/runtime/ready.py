@@ -17,13 +17,13 @@ async def find_topics(kafka: str) -> None:
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka)
     try:
         await admin.start()
-        found = await admin.describe_topics([topic.name for topic in topics.ALL])
+        found = await admin.describe_topics([topic.name for topic in topics.ROAD])
     except KafkaError as error:
         raise DependencyUnavailable("kafka", f"{kafka}: {error}") from error
     finally:
         await admin.close()
     partitions = {topic["topic"]: len(topic["partitions"]) for topic in found if not topic["error_code"]}
-    missing = [topic.name for topic in topics.ALL if not partitions.get(topic.name)]
+    missing = [topic.name for topic in topics.ROAD if not partitions.get(topic.name)]
     if missing:
         raise DependencyUnavailable("kafka", f"no topic {', '.join(missing)} yet; `likeness topics` creates them")
     if len(set(partitions.values())) > 1:

@@ -15,9 +15,10 @@ from datetime import datetime, timedelta
 from typing import NoReturn
 
 from streams import topics
+from streams.core.announcement import announcement
 from streams.core.ledger import Registration
 from streams.core.reconcile import Name, due
-from streams.ports import Clock, Ledger
+from streams.ports import Clock, ConsentRegister, Ledger
 from streams.runtime.backlog import Backlog
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
@@ -35,10 +36,17 @@ _RETENTION = timedelta(milliseconds=max(topic.retention_ms for topic in topics.E
 class Reconciler:
     """Looks over the ledger now and then. Two of them do no harm to each other."""
 
-    def __init__(self, settings: Settings, ledger: Ledger, now: Clock, metrics: Metrics | None = None) -> None:
-        """Take settings with an address of Kafka, and an opened ledger."""
+    def __init__(
+        self,
+        settings: Settings,
+        ledger: Ledger,
+        now: Clock,
+        metrics: Metrics | None = None,
+        consent: ConsentRegister | None = None,
+    ) -> None:
+        """Take settings with an address of Kafka, an opened ledger, and the register whose entries are published."""
         self._settings, self._ledger, self._now = settings, ledger, now
-        self._metrics = metrics or Metrics()
+        self._metrics, self._consent = metrics or Metrics(), consent
         self._driven: dict[Name, datetime] = {}
         self._helpless = 0
 
@@ -64,6 +72,7 @@ class Reconciler:
             await self._publish(backlog, left_alone)
             # Asked before the rows are: what is passed now, and ends meanwhile, is no longer in flight then.
             await self._drive(backlog, min([left_alone, *await self._waiting(backlog)]), now)
+            await self._announce(backlog)
 
     async def _publish(self, backlog: Backlog, before: datetime) -> None:
         """Publish what was decided and never noted as delivered."""
@@ -96,6 +105,12 @@ class Reconciler:
             log.warning("%d samples have no end, and the ledger does not say what asked for them", helpless)
         self._helpless = helpless
         self._metrics.looked(helpless=helpless)
+
+    async def _announce(self, backlog: Backlog) -> None:
+        """Publish what was entered into the consent register and not published by whoever entered it."""
+        while self._consent is not None and (entries := await self._consent.unannounced(PAGE)):
+            await backlog.deliver(announcement(entry, self._now()) for entry in entries)
+            await self._consent.announced([entry.number for entry in entries])
 
     @staticmethod
     def _tell(rows: Sequence[Registration], messages: int) -> None:

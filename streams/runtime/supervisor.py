@@ -5,9 +5,11 @@ import logging
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from streams.errors import SETUP_STATUS, BadInput, Unready
 from streams.processes.child import Child
+from streams.processes.cores import ANYWHERE, Cores, starting_on
 from streams.runtime.metrics import Oversight
 
 log = logging.getLogger(__name__)
@@ -26,6 +28,7 @@ class Slot:
 
     role: str
     number: int
+    cores: Cores = ANYWHERE
     child: Child | None = None
     restarts: int = 0
     pause: float = FIRST_PAUSE
@@ -50,6 +53,7 @@ class Supervisor:
         log_dir: Path,
         command: Callable[[str], Sequence[str]],
         oversight: Oversight | None = None,
+        cores: Mapping[str, Sequence[Cores]] = MappingProxyType({}),
     ) -> None:
         """Prepare ``workers`` slots for each role.
 
@@ -60,8 +64,14 @@ class Supervisor:
             log_dir: Where each worker's log goes.
             command: From a role to the command that works on it.
             oversight: Told how the workers fare.
+            cores: Of a role whose workers have cores of their own, each one's. It gets as many compute threads, and
+                whatever it starts runs there too: what decodes or examines for a worker does so while that one waits.
         """
-        self.slots = [Slot(role, number) for role in roles for number in range(1, workers + 1)]
+        self.slots = [
+            Slot(role, number, share)
+            for role in roles
+            for number, share in enumerate(cores.get(role, [ANYWHERE] * workers), start=1)
+        ]
         self._env, self._log_dir, self._command = env, log_dir, command
         self._oversight = oversight or Oversight()
 
@@ -106,7 +116,10 @@ class Supervisor:
         log_path = self._log_dir / f"worker-{slot.name}.log"
         try:
             env = {**self._env, **self._oversight.environment(slot.role, slot.name)}
-            slot.child = Child.start(slot.name, self._command(slot.role), env, log_path, grace=25.0)
+            if slot.cores:
+                env["LIKENESS_THREADS"] = str(len(slot.cores))
+            with starting_on(slot.cores):
+                slot.child = Child.start(slot.name, self._command(slot.role), env, log_path, grace=25.0)
         except (OSError, BadInput) as error:
             if isinstance(error, BadInput) and not slot.restarts:
                 raise  # it never could

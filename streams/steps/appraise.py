@@ -1,18 +1,31 @@
-"""Search the gallery, measure and decide: the part of judging that any source of images shares."""
+"""Search the gallery, measure and decide: the part of judging that any source of images shares.
+
+Where a first look is rough, what its error could change is looked at again before anything is decided.
+"""
 
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from streams.core import verdict
 from streams.core.decide import decide
-from streams.core.faces import Sighting
-from streams.core.gallery import Neighbourhood
-from streams.core.measure import measure
+from streams.core.faces import Embedding, Sighting
 from streams.core.measurement import Measurement
-from streams.core.policy import refuse_elsewhere
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
+from streams.steps.looks import look, look_again
+from streams.steps.refuse import asked, register_of
+
+
+@dataclass(frozen=True, eq=False)
+class Appraised:
+    """One sample's verdict, and what it rests on."""
+
+    judged: SampleJudged
+    measurement: Measurement
+    embedding: Embedding | None
+    """What the similarities are of; None where no face was seen."""
 
 
 async def appraise(
@@ -22,8 +35,8 @@ async def appraise(
     *,
     gallery_version: str,
     examine_ms: float,
-) -> list[tuple[SampleJudged, Measurement]]:
-    """Return the verdict and the measurement of each sample that was seen; the gallery is searched in one batch.
+) -> list[Appraised]:
+    """Return the verdict on each sample that was seen, and what it rests on.
 
     Args:
         subjects: Every sample by id, at least those of ``sightings``.
@@ -37,25 +50,27 @@ async def appraise(
     """
     if not sightings:
         return []
-    started = time.perf_counter()
-    with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
-    found = await services.gallery.search([face.embedding for _, face in with_face]) if with_face else []
-    near = {key: hood for (key, _), hood in zip(with_face, found, strict=True)}
-    names = {subjects[key].identity for key in sightings}
-    consent = await services.consent.states(sorted(names), services.now())
-    names |= {one.identity for hood in found for one in hood.identities}
-    enrolled = await services.gallery.identities(sorted(names))
-    timings = {"examine": examine_ms, "search": round((time.perf_counter() - started) * 1000 / len(sightings), 2)}
+    subjects = {key: subjects[key] for key in sightings}
+    began = time.perf_counter()
+    looked = await look(subjects, sightings, services, gallery_version)
+    timings = {"examine": examine_ms, "search": _share(began, len(looked))}
+    entries = await register_of({one.identity for one in subjects.values()}, services)
+    answers = {key: asked(one, entries, services) for key, one in subjects.items()}
+    began = time.perf_counter()
+    if rough := {key: one for key, one in looked.items() if not one.suffices(services.policy, answers[key].consent)}:
+        looked |= await look_again(subjects, rough, services, gallery_version)
+        timings["second_look"] = _share(began, len(looked))
 
     now = services.now()
-    space = services.examiner.space.fingerprint
-    for identity in enrolled.values():
-        refuse_elsewhere(services.policy, embedding_space=space, domain=identity.origin)
     appraised = []
-    for key, sighting in sightings.items():
-        subject, hood = subjects[key], near.get(key, Neighbourhood((), ()))
-        measurement = measure(subject, sighting, hood, enrolled, space=space, gallery_version=gallery_version)
-        judgement = decide(measurement, services.policy, consent[subject.identity])
-        judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now, timings_ms=timings)
-        appraised.append((judged, measurement))
+    for key, one in looked.items():
+        judgement = decide(one.measurement, services.policy, answers[key].consent, answers[key].unmet)
+        args = (subjects[key], one.measurement, judgement, services.policy)
+        judged = verdict.verdict(*args, now=now, timings_ms=timings)
+        appraised.append(Appraised(judged, one.measurement, one.embedding))
     return appraised
+
+
+def _share(began: float, samples: int) -> float:
+    """Return one sample's share of the time since, in milliseconds."""
+    return round((time.perf_counter() - began) * 1000 / samples, 2)

@@ -5,14 +5,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from streams import topics
-from streams.core import verdict
-from streams.core.consent import Consent
+from streams.core.consent import permits, use_of
 from streams.core.deadletter import Burial
-from streams.core.decide import decide, may_generate
+from streams.core.decide import may_generate
 from streams.core.gallery import Identity
 from streams.core.ids import message_id
-from streams.core.ledger import Outcome, Registered, State
-from streams.core.measure import unmade
+from streams.core.ledger import Registered, State
 from streams.core.parse import Refused, parse
 from streams.core.records import Message, Record
 from streams.core.subject import Subject, asked
@@ -28,7 +26,8 @@ from streams.events import (
 from streams.ports import Prompt, Services
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
 from streams.steps.make import Order, make
-from streams.steps.register import register
+from streams.steps.refuse import refusals, register_of
+from streams.steps.register import as_called, register
 
 
 async def generate(messages: Sequence[Message], services: Services) -> Effects:
@@ -37,36 +36,37 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     parsed = [(message, parse(message, GenerationRequested)) for message in messages]
     burials = [await refused(message, body, services) for message, body in parsed if isinstance(body, Refused)]
     requests = [(message, body) for message, body in parsed if isinstance(body, GenerationRequested)]
+    called = await as_called([request for _, request in requests], services.ledger)
+    requests = [(message, request) for (message, _), request in zip(requests, called, strict=True)]
 
     names = sorted({request.identity for _, request in requests})
     enrolled = await services.gallery.identities(names)
-    consent = await services.consent.states(names, now)
-    allowed = {
-        name
-        for name in names
-        if may_generate(
-            enrolled=name in enrolled,
-            protected=name in enrolled and enrolled[name].protected,
-            consent=consent[name],
-        )
-    }
-    versions, unserved = await _model_versions({r.model for _, r in requests if r.identity in allowed}, services)
+    entries = await register_of(names, services)
+
+    def allowed(subject: Subject) -> bool:
+        target = enrolled.get(subject.identity)
+        consent = permits(entries[subject.identity], use_of(subject), now).consent
+        return may_generate(enrolled=target is not None, protected=bool(target and target.protected), consent=consent)
+
+    wanted = {request.model for _, request in requests if allowed(asked(request, 0))}
+    versions, unserved = await _model_versions(wanted, services)
 
     registry = await register([request for _, request in requests], services.ledger, at=now, versions=versions)
     held = registry.held
     agreed = [each for place, each in enumerate(requests) if place not in registry.conflicts]
 
     orders = _open_orders(agreed, held, versions, enrolled)
-    forbidden = [order for order in orders if order.subject.identity not in allowed]
-    unmakeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is None]
-    makeable = [o for o in orders if o.subject.identity in allowed and o.subject.model_version is not None]
+    permitted = [order for order in orders if allowed(order.subject)]
+    forbidden = [(order.subject, order.message) for order in orders if not allowed(order.subject)]
+    unmakeable = [order for order in permitted if order.subject.model_version is None]
+    makeable = [order for order in permitted if order.subject.model_version is not None]
     burials += [_conflict(*requests[place]) for place in sorted(registry.conflicts)]
     burials += [_no_generator(order, unserved[order.subject.model]) for order in unmakeable]
 
     makeable = await _pin_versions(makeable, held, services)
     made, rejected = await make(makeable, services)
     burials += rejected
-    ended = await _unmade_verdicts(forbidden, enrolled, consent, services) + await bury(burials, "generate", services)
+    ended = await refusals(forbidden, enrolled, entries, services) + await bury(burials, "generate", services)
     decided = await services.ledger.decide(once(ended)) if ended else []
     known = await unpublished({subject.sample_id for _, request in agreed for subject in _subjects(request)}, services)
     samples = [_sample_record(made[o.subject.sample_id], held) for o in makeable if o.subject.sample_id in made]
@@ -151,29 +151,6 @@ async def _pin_versions(orders: Sequence[Order], held: Mapping[str, Registered],
     ]
 
 
-async def _unmade_verdicts(
-    forbidden: Sequence[Order],
-    enrolled: Mapping[str, Identity],
-    consent: Mapping[str, Consent],
-    services: Services,
-) -> list[Outcome]:
-    """Flag samples that are never made, with the reason."""
-    if not forbidden:
-        return []
-    gallery_version = await services.gallery.version()
-    space = services.examiner.space.fingerprint
-    now = services.now()
-    outcomes = []
-    for order in forbidden:
-        subject = order.subject
-        target = enrolled.get(subject.identity)
-        measurement = unmade(subject, target, space=space, gallery_version=gallery_version)
-        judgement = decide(measurement, services.policy, consent[subject.identity])
-        judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now)
-        outcomes.append(verdict.outcome(judged, measurement, trace_of(order.message.headers)))
-    return outcomes
-
-
 def _sample_record(order: Order, held: Mapping[str, Registered]) -> Record:
     """Return the sample's record. Its time is that of the registration, so that it repeats to the byte."""
     subject = order.subject
@@ -187,6 +164,7 @@ def _sample_record(order: Order, held: Mapping[str, Registered]) -> Record:
         model_version=subject.model_version or "",
         seed=subject.seed or 0,
         strength=subject.strength or 0.0,
+        territory=subject.territory,
         image=subject.image,
     )
     at = held[subject.sample_id].registration.at

@@ -12,7 +12,7 @@ from streams.core.receipts import Conflict, Receipt, Receipts, Standing
 from streams.core.subject import asked
 from streams.events import GenerationRequested, Headers
 from streams.ports import Clock, Courier, Ledger
-from streams.steps.register import Registry, register
+from streams.steps.register import Registry, as_called, register
 
 
 async def intake(
@@ -27,6 +27,7 @@ async def intake(
     Raises:
         DependencyUnavailable: If the ledger does not answer: nothing may be acknowledged, and asking again is safe.
     """
+    requests = await as_called(requests, ledger)
     registry = await register(requests, ledger, at=now(), versions={})
     agreed = [request for place, request in enumerate(requests) if place not in registry.conflicts]
     # The same request may come twice at once: those that agree with the ledger have one content a name.

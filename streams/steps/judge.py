@@ -1,6 +1,7 @@
 """From ``generation.samples`` and ``training.samples`` to a verdict on each sample, once."""
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from streams.events import (
     IMAGE_BYTES,
     DeadReason,
     ImageRef,
+    ReasonCode,
     SampleGenerated,
     TrainingSamplePublished,
     to_json,
@@ -27,6 +29,7 @@ from streams.events import (
 from streams.ports import Services
 from streams.steps.appraise import appraise
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+from streams.steps.refuse import asked, refusals, register_of
 
 #: From this attempt on a sample is examined alone, in a child process.
 ALONE_FROM_ATTEMPT = 3
@@ -44,6 +47,8 @@ class _Candidate:
     image: ImageRef
     kept: bytes | None
     """Stands for the message's value in a dead letter where that holds an image; None = the value itself."""
+    forgotten: bool = False
+    """Whether the person was forgotten: then the image is neither stored nor looked at, nor is it named."""
 
     def burial(self, reason: DeadReason, detail: str, exception: str = "") -> Burial:
         return Burial(self.subject.sample_id, self.message, reason, detail, exception=exception, value=self.kept)
@@ -71,6 +76,7 @@ async def judge(messages: Sequence[Message], services: Services) -> Effects:
         # An outage says nothing about a sample: only attempts that ended with the process count.
         await services.ledger.take_back_attempt(list(open_))
         raise
+    await _take_back([c for c in candidates if c.message not in conflicting], services)
     ended_before = known.difference(outcome.sample_id for outcome in decided)
     return effects([*decided, *await unpublished(ended_before, services)], [])
 
@@ -79,14 +85,34 @@ async def _decided(
     candidates: Mapping[str, _Candidate], attempts: Mapping[str, int], burials: Sequence[Burial], services: Services
 ) -> list[Outcome]:
     """Judge the candidates, and have the ledger decide; with them what is buried without a look."""
-    judged, buried_here, embeddings = await _look(candidates, attempts, services)
+    unseen = [candidate for candidate in candidates.values() if candidate.forgotten]
+    seen = {key: candidate for key, candidate in candidates.items() if not candidate.forgotten}
+    judged, buried_here, embeddings = await _look(seen, attempts, services)
+    unlooked = await _refuse_forgotten(unseen, services)
     counted = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
     buried = await bury(counted, "judge", services)
     # What is decided is never examined again, so its embedding must be stored before.
     if embeddings:
         await services.gallery.remember(embeddings)
-    ended = once([*judged, *buried])
+    ended = once([*judged, *unlooked, *buried])
     return await services.ledger.decide(ended) if ended else []
+
+
+async def _refuse_forgotten(candidates: Sequence[_Candidate], services: Services) -> list[Outcome]:
+    """Flag samples of those who were forgotten, without a look at them."""
+    entries = await register_of({c.subject.identity for c in candidates}, services) if candidates else {}
+    return await refusals([(replace(c.subject, image=None), c.message) for c in candidates], {}, entries, services)
+
+
+async def _take_back(candidates: Sequence[_Candidate], services: Services) -> None:
+    """Take out the embeddings of those who do not agree now, though they did when these were stored.
+
+    Before the batch counts as done: whoever forgets somebody afterwards finds nothing that comes later.
+    """
+    entries = await register_of({c.subject.identity for c in candidates}, services) if candidates else {}
+    ids = {c.subject.sample_id for c in candidates if not asked(c.subject, entries, services).granted}
+    if ids and (held := await services.gallery.recall(sorted(ids))):
+        await services.gallery.unremember(sorted(held))
 
 
 async def _look(
@@ -109,10 +135,15 @@ async def _look(
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
     judged = [
-        verdict.outcome(one, measurement, trace_of(candidates[one.sample_id].message.headers))
-        for one, measurement in appraised
+        verdict.outcome(one.judged, one.measurement, trace_of(candidates[one.judged.sample_id].message.headers))
+        for one in appraised
     ]
-    embeddings = {key: seen.largest.embedding for key, seen in sightings.items() if seen.largest is not None}
+    embeddings = {
+        one.judged.sample_id: one.embedding
+        for one in appraised
+        # Nothing is kept of whom consent does not cover.
+        if one.embedding is not None and all(reason.code is not ReasonCode.NO_CONSENT for reason in one.judged.reasons)
+    }
     return judged, burials, embeddings
 
 
@@ -120,25 +151,39 @@ async def _arrivals(messages: Sequence[Message], services: Services) -> tuple[li
     """Parse each message, and move inline images into the store."""
     candidates: list[_Candidate] = []
     burials: list[Burial] = []
-    for message in messages:
-        body: SampleGenerated | TrainingSamplePublished | Refused
-        if message.topic == topics.TRAINING_SAMPLES.name:
-            body = parse(message, TrainingSamplePublished)
-        else:
-            body = parse(message, SampleGenerated)
+    parsed = [(message, _parsed(message)) for message in messages]
+    bodies = [body for _, body in parsed if not isinstance(body, Refused)]
+    called = await services.ledger.called({body.identity for body in bodies})
+    for message, body in parsed:
         if isinstance(body, Refused):
             burials.append(await refused(message, body, services))
             continue
-        image = body.image or await services.images.put(body.inline_bytes())
-        payload = to_json(body.model_copy(update={"image": image, "inline_image": None}))
+        forgotten = called[body.identity] != body.identity
+        image = body.image or await _stored(body.inline_bytes(), services, keep=not forgotten)
+        altered = forgotten or body.image is None
+        body = body.model_copy(update={"image": image, "inline_image": None, "identity": called[body.identity]})
+        payload = to_json(body)
         subject = trained(body, image) if isinstance(body, TrainingSamplePublished) else made(body, image)
-        candidate = _Candidate(subject, message, payload, image, payload if body.inline_image else None)
+        candidate = _Candidate(subject, message, payload, image, payload if altered else None, forgotten)
         if isinstance(body, SampleGenerated) and body.sample_id != _derived_id(body):
             detail = "sample_id is not the one that source, request_id and index give"
             burials.append(candidate.burial_of_message(DeadReason.SCHEMA_INVALID, detail))
         else:
             candidates.append(candidate)
     return candidates, burials
+
+
+def _parsed(message: Message) -> SampleGenerated | TrainingSamplePublished | Refused:
+    if message.topic == topics.TRAINING_SAMPLES.name:
+        return parse(message, TrainingSamplePublished)
+    return parse(message, SampleGenerated)
+
+
+async def _stored(encoded: bytes, services: Services, *, keep: bool) -> ImageRef:
+    """Store an image; where it must not be kept, only return what would point at it."""
+    if keep:
+        return await services.images.put(encoded)
+    return ImageRef(sha256=hashlib.sha256(encoded).hexdigest(), size=len(encoded))
 
 
 def _derived_id(sample: SampleGenerated) -> str:
@@ -163,20 +208,22 @@ async def _register_samples(
                 model=candidate.subject.model,
                 model_version=candidate.subject.model_version,
                 seed=candidate.subject.seed,
-                image=candidate.image,
+                image=None if candidate.forgotten else candidate.image,
             )
         ]
         for candidate in candidates
     ]
     held = await services.ledger.register(groups)
     unpinned = {
-        c.subject.sample_id: c.image for c in candidates if held[c.subject.sample_id].registration.image is None
+        c.subject.sample_id: c.image
+        for c in candidates
+        if held[c.subject.sample_id].registration.image is None and not c.forgotten
     }
     pinned = await services.ledger.pin_images(unpinned) if unpinned else {}
     conflicts = []
     for candidate in candidates:
         subject, row = candidate.subject, held[candidate.subject.sample_id].registration
-        image = row.image or pinned.get(subject.sample_id)
+        image = candidate.image if candidate.forgotten else row.image or pinned.get(subject.sample_id)
         if (row.identity, row.model, image) != (subject.identity, subject.model, candidate.image):
             detail = f"sample {subject.sample_id} is known with another identity, model or image"
             conflicts.append(candidate.burial_of_message(DeadReason.REQUEST_CONFLICT, detail))

@@ -9,8 +9,8 @@ from streams.core.faces import Pixels
 from streams.core.ledger import Registered
 from streams.core.records import Message
 from streams.core.subject import Subject
-from streams.errors import DependencyUnavailable, GeneratorRejected, VersionRetired
-from streams.events import DeadReason
+from streams.errors import DependencyUnavailable, ForgottenMeanwhile, GeneratorRejected, VersionRetired
+from streams.events import DeadReason, ImageRef
 from streams.ports import Prompt, Services
 
 #: At most so many images are made, stored and pinned before the next ones: a crash repeats no more than these.
@@ -87,7 +87,11 @@ class _Work:
             order.subject.sample_id: await self.services.images.put_pixels(picture)
             for order, picture in zip(group, pixels, strict=True)
         }
-        held = await self.services.ledger.pin_images(images, version=group[0].subject.model_version)
+        try:
+            held = await self.services.ledger.pin_images(images, version=group[0].subject.model_version)
+        except ForgottenMeanwhile:
+            await self._remove_of_forgotten(group, images)
+            raise
         for order in group:
             if image := held.get(order.subject.sample_id):
                 self.made[order.subject.sample_id] = replace(order, subject=replace(order.subject, image=image))
@@ -95,6 +99,13 @@ class _Work:
         lost = [order for order in group if order.subject.sample_id not in held]
         if lost:
             self._add_as_held(lost, await self.services.ledger.registered([o.subject.sample_id for o in lost]))
+
+    async def _remove_of_forgotten(self, group: Sequence[Order], images: Mapping[str, ImageRef]) -> None:
+        """Take images back that no row leads to: whoever forgot somebody looked for them before they were here."""
+        called = await self.services.ledger.called({order.subject.identity for order in group})
+        for order in group:
+            if called[order.subject.identity] != order.subject.identity:
+                await self.services.images.remove(images[order.subject.sample_id].sha256)
 
     async def _repin(self, group: Sequence[Order], error: VersionRetired) -> None:
         """Have a group made in the version that is served now; what was made in its own keeps that one.

@@ -20,6 +20,17 @@ class Registry:
     """The places of those requests that were asked before with another content."""
 
 
+async def as_called(requests: Sequence[GenerationRequested], ledger: Ledger) -> list[GenerationRequested]:
+    """Return the requests with the names that people have now: whoever was forgotten, is asked for by no name."""
+    called = await ledger.called({request.identity for request in requests})
+    return [
+        request
+        if called[request.identity] == request.identity
+        else request.model_copy(update={"identity": called[request.identity]})
+        for request in requests
+    ]
+
+
 async def register(
     requests: Sequence[GenerationRequested], ledger: Ledger, *, at: datetime, versions: Mapping[str, str]
 ) -> Registry:

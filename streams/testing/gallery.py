@@ -75,6 +75,10 @@ class InMemoryGallery:
             for sample_id, vector in samples.items()
         }
 
+    async def unremember(self, sample_ids: Sequence[str]) -> None:
+        for sample_id in sample_ids:
+            self._samples.pop(sample_id, None)
+
     async def recall(self, sample_ids: Sequence[str]) -> dict[str, Embedding]:
         return {each: self._samples[each] for each in sample_ids if each in self._samples}
 

@@ -36,6 +36,9 @@ class MemoryImages:
         held = self.held.get(sha256)
         return None if held is None else ImageRef(sha256=sha256, size=len(held))
 
+    async def remove(self, sha256: str) -> bool:
+        return self.held.pop(sha256, None) is not None
+
     async def get(self, ref: ImageRef) -> bytes:
         if ref.sha256 not in self.held:
             raise ImageMissing(f"the image store has no image {ref.sha256}")

@@ -3,7 +3,7 @@
 import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable
-from typing import Any, cast
+from typing import Any
 
 from streams.ports import Services
 
@@ -24,11 +24,15 @@ class Interruption:
     def wrap(self, services: Services) -> Services:
         """Return services of which every asynchronous call counts."""
         ports = {
-            field.name: _Breakable(field.name, getattr(services, field.name), self)
+            field.name: self.part(field.name, getattr(services, field.name))
             for field in dataclasses.fields(services)
             if field.name not in ("policy", "now")
         }
-        return dataclasses.replace(services, **cast(dict[str, Any], ports))
+        return dataclasses.replace(services, **ports)
+
+    def part(self, name: str, port: object) -> Any:
+        """Return one part of which every asynchronous call counts."""
+        return _Breakable(name, port, self)
 
     def count(self, call: str) -> None:
         """Note a call, or break it off.

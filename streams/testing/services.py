@@ -11,10 +11,11 @@ from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.policy import Domain, Limits, Policy
 from streams.core.similarity import unit
 from streams.ports import ConsentRegister, Ledger, Services
-from streams.testing.examiner import STUB_SPACE, StubExaminer
+from streams.testing.examiner import STUB_DESCRIPTOR, STUB_SPACE, StubExaminer
 from streams.testing.gallery import InMemoryGallery
 from streams.testing.generator import StubGenerator
 from streams.testing.images import MemoryImages
+from streams.testing.originals import InMemoryOriginals
 
 
 class FrozenClock:
@@ -79,11 +80,14 @@ def services(*, ledger: Ledger, consent: ConsentRegister, **overrides: Any) -> S
 
     The ledger and the consent register have no stand-in: give the real ones on a SQLite file.
     """
+    examiner = StubExaminer()
     parts: dict[str, Any] = {
         "generator": StubGenerator(),
-        "examiner": StubExaminer(),
+        "examiner": examiner,
         "lone_examiner": StubExaminer(),
+        "imprinter": examiner,
         "gallery": InMemoryGallery(STUB_SPACE),
+        "originals": InMemoryOriginals(STUB_DESCRIPTOR),
         "images": MemoryImages(),
         "policy": policy(),
         "now": FrozenClock(),

@@ -8,7 +8,7 @@ import math
 from datetime import UTC, datetime
 
 from streams import topics
-from streams.tools.audit_rows import read_reopened, read_rows
+from streams.tools.audit_rows import read_names, read_reopened, read_rows
 from streams.tools.audit_topics import Offsets, Topics
 from streams.tools.balance import Balance
 from streams.tools.tally import Tally
@@ -55,12 +55,14 @@ async def audit(
         rows = await read_rows(ledger_url, timeout_seconds=timeout_seconds)
         until = await reader.ends(topic.name for topic in topics.ROAD)
         reopened = await read_reopened(ledger_url, timeout_seconds=timeout_seconds)
+        called = await read_names(ledger_url, timeout_seconds=timeout_seconds)
         tally = Tally(
             rows,
             committed,
             now=datetime.now(UTC),
             before_rows=before_rows,
             reopened=reopened,
+            called=called,
             overdue_seconds=overdue_seconds,
         )
         async for record in reader.records(until):

@@ -8,7 +8,7 @@ closed (``streams.foreign_records``, ``streams.kafka_readers``, ``streams.kafka_
 import base64
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,8 +72,8 @@ class End:
     """What the record says against its own key or topic."""
 
 
-def ask(raw: Raw) -> Ask:
-    """Read a message of one of the three topics on which samples come in."""
+def ask(raw: Raw, called: Callable[[str], str] = lambda name: name) -> Ask:
+    """Read a message of one of the three topics on which samples come in; ``called`` says how a person is called."""
     content = hashlib.sha256(raw.value or b"").hexdigest()
     own_id = derived("message", raw.topic, raw.partition, raw.offset, content)
     body = _object(raw.value)
@@ -82,14 +82,14 @@ def ask(raw: Raw) -> Ask:
             source, request_id = body["source"], body["request_id"]
             count = _whole(body.get("count", 1))
             ids = [derived("generation", source, request_id, i) for i in range(count if count <= MOST_SAMPLES else 0)]
-            return Ask(own_id, tuple(ids), content=asked_content(raw.value))
+            return Ask(own_id, tuple(ids), content=asked_content(raw.value, called))
         if raw.topic == topics.GENERATION_SAMPLES.name:
             sample_id = derived("generation", body["source"], body["request_id"], _whole(body["index"]))
             if sample_id != body["sample_id"]:
                 return Ask(own_id, ())
         else:
             sample_id = derived("training", body["run_id"], _whole(body["step"]), _whole(body["index"]))
-        return Ask(own_id, (sample_id,), brings=(body["identity"], body["model"], _image(body)))
+        return Ask(own_id, (sample_id,), brings=(called(body["identity"]), body["model"], _image(body)))
     except (KeyError, TypeError, ValueError):
         return Ask(own_id, ())
 
@@ -130,7 +130,7 @@ def envelope(key: bytes | None, headers: Sequence[tuple[str, bytes | None]]) -> 
     return digest(json.dumps(parts).encode())
 
 
-def asked_content(value: bytes | None) -> bytes | None:
+def asked_content(value: bytes | None, called: Callable[[str], str] = lambda name: name) -> bytes | None:
     """Return a digest of what a request asks for, whichever way it is written; None where it is no request."""
     body = _object(value)
     if "source" not in body or "request_id" not in body or "sample_id" in body:
@@ -139,7 +139,9 @@ def asked_content(value: bytes | None) -> bytes | None:
         numbers = [_whole(body.get("seed", 0)), float(body.get("strength", 0)), _whole(body.get("count", 1))]
     except (TypeError, ValueError, OverflowError):
         return None
-    names = [body["source"], body["request_id"], body.get("identity"), body.get("model", "face_gan")]
+    identity = body.get("identity")
+    who = called(identity) if isinstance(identity, str) else identity
+    names = [body["source"], body["request_id"], who, body.get("model", "face_gan"), body.get("territory")]
     return digest(json.dumps([*names, *numbers]).encode())
 
 

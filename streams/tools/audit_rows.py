@@ -1,11 +1,13 @@
 """The ledger's rows, read with the auditor's own SQL and kept as digests."""
 
 import asyncio
+import hashlib
+import hmac
 import json
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,7 +28,9 @@ _EVERY_ROW = text(
     "SELECT sample_id, state, payload, identity, model, image_sha256, topic, key, value, headers, time, published_at,"
     " registered_at FROM sample"
 )
-_EVERY_REOPENED = text("SELECT sample_id, topic, key, value, headers, time, at FROM redrive WHERE reopened = 1")
+_EVERY_ERASED = text("SELECT sample_id, n, value, envelope FROM erased_record")
+_EVERY_FORGOTTEN = text("SELECT name_hash, called FROM erasure WHERE renamed_at IS NOT NULL")
+_EVERY_REOPENED = text("SELECT sample_id, n, topic, key, value, headers, time, at FROM redrive WHERE reopened = 1")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,11 @@ async def read_reopened(url: str, *, timeout_seconds: float) -> Reopened:
     return await _answered(url, _reopened, timeout_seconds)
 
 
+async def read_names(url: str, *, timeout_seconds: float) -> Callable[[str], str]:
+    """Return what tells how somebody is called who was forgotten; raises as ``read_rows`` does."""
+    return await _answered(url, _names, timeout_seconds)
+
+
 async def _answered(url: str, work: Callable[[Connection], T], timeout_seconds: float) -> T:
     try:
         async with asyncio.timeout(timeout_seconds):
@@ -129,15 +138,43 @@ def _rows(connection: Connection) -> dict[str, Row]:
     # Before the rows: whatever is among these had reopened its row by the time that the rows are read.
     reopened = _reopened(connection)
     result = connection.execution_options(yield_per=ROWS_AT_A_TIME).execute(_EVERY_ROW)
-    return {held.sample_id: _row(held, reopened.get(held.sample_id, ())) for held in result}
+    rows = {held.sample_id: _row(held, reopened.get(held.sample_id, ())) for held in result}
+    # After the rows: what was emptied until they were read, has its digests here.
+    for (sample_id, n), (value, kept_envelope) in _erased(connection).items():
+        if n == 0 and sample_id in rows:
+            rows[sample_id] = replace(rows[sample_id], value=value, envelope=kept_envelope)
+    return rows
+
+
+def _erased(connection: Connection) -> dict[tuple[str, int], tuple[bytes, bytes]]:
+    """Return digests of records as they were published, of rows that hold less since somebody was forgotten."""
+    if not inspect(connection).has_table("erased_record"):
+        return {}
+    held = connection.execute(_EVERY_ERASED)
+    return {(row.sample_id, row.n): (bytes(row.value), bytes(row.envelope)) for row in held}
+
+
+def _names(connection: Connection) -> Callable[[str], str]:
+    key = None
+    if inspect(connection).has_table("erasure_key"):
+        key = connection.execute(text("SELECT key FROM erasure_key")).scalar()
+    if key is None:
+        return lambda name: name
+    called = {row.name_hash: row.called for row in connection.execute(_EVERY_FORGOTTEN)}
+    secret = bytes(key)
+    return lambda name: called.get(hmac.new(secret, name.encode(), hashlib.sha256).hexdigest(), name)
 
 
 def _reopened(connection: Connection) -> Reopened:
     if not inspect(connection).has_table("redrive"):
         return {}  # nobody ever sent a dead letter back
     reopened: Reopened = {}
-    for held in connection.execute(_EVERY_REOPENED):
-        one = Superseded(held.topic, digest(_bytes(held.value)), _envelope(held), held.time // 1000, held.at // 1000)
+    letters = list(connection.execute(_EVERY_REOPENED))
+    erased = _erased(connection)
+    for held in letters:
+        as_held = digest(_bytes(held.value)), _envelope(held)
+        value, kept_envelope = erased.get((held.sample_id, held.n), as_held)
+        one = Superseded(held.topic, value, kept_envelope, held.time // 1000, held.at // 1000)
         reopened[held.sample_id] = (*reopened.get(held.sample_id, ()), one)
     return reopened
 

@@ -9,17 +9,19 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from streams.core.consent import Consent, Entry, Purpose, Terms, state
+from streams.core.copies import Original
 from streams.core.faces import Examined, Face, Undecodable
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.similarity import centroid, concentration
 from streams.errors import BadInput
-from streams.events import Name
+from streams.events import Name, Territory
 from streams.ports import Services
+from streams.steps.examine import examine_exactly
+from streams.tools.originals import IMAGE_SUFFIXES, photographs, replace_photographs
 
 #: The file in each person's folder that says that, and until when, the person agreed.
 CONSENT_FILE = "consent.toml"
-#: What counts as an image by its name; anything else in a folder is passed over.
-IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 #: Images that are examined at a time.
 BATCH = 16
 
@@ -27,7 +29,7 @@ _NAME = TypeAdapter(Name)
 
 
 class ConsentFile(BaseModel):
-    """``consent.toml``: either consent with its evidence, or ``protected = true``."""
+    """``consent.toml``: either consent with its evidence and its terms, or ``protected = true``."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -35,8 +37,19 @@ class ConsentFile(BaseModel):
     evidence: str = ""
     """Where the signed agreement can be seen."""
     expires_on: date | None = None
+    purposes: tuple[Purpose, ...] = (Purpose.GENERATION,)
+    """What the person agrees to: ``generation``, ``training``."""
+    models: tuple[str, ...] = ()
+    """By which models only, ``model`` or ``model@version``."""
+    territories: tuple[Territory, ...] = ()
+    """Where only, ISO 3166 codes."""
     protected: bool = False
     """Enrolled only so that nobody generates this person; needs no consent to be generated, and gives none."""
+
+    @property
+    def agreed_to(self) -> tuple[Purpose, ...]:
+        """What consent is given to."""
+        return (Purpose.PROTECTION,) if self.protected else self.purposes
 
 
 @dataclass
@@ -68,49 +81,99 @@ def people_in(folder: Path) -> list[Path]:
     return people
 
 
-async def enrol_folder(people: Sequence[Path], services: Services, origin: Origin = Origin.PHOTO) -> list[Enrolled]:
+async def enrol_folder(
+    people: Sequence[Path], services: Services, origin: Origin = Origin.PHOTO, *, protected: bool = False
+) -> list[Enrolled]:
     """Enrol the person of each folder; one that cannot be enrolled is told, and stops nobody else.
+
+    Args:
+        people: The folders.
+        services: Where to.
+        origin: Where the images come from.
+        protected: Enrol them all only so that nobody generates them, whatever they agreed to.
 
     Raises:
         BadInput: If the gallery holds people of another origin.
     """
     await refuse_other_origin(origin, services)
-    return [await _enrol_person(person, services, origin) for person in people]
+    return [await _enrol_person(person, services, origin, protected=protected) for person in people]
 
 
-async def _enrol_person(person: Path, services: Services, origin: Origin) -> Enrolled:
+async def _enrol_person(person: Path, services: Services, origin: Origin, *, protected: bool) -> Enrolled:
     report = Enrolled(person.name)
     try:
         identity = _NAME.validate_python(person.name)
-        consent = _read_consent(person / CONSENT_FILE)
+        consent = _read_consent(person / CONSENT_FILE, protected=protected)
     except ValidationError:
         report.refused = "the folder's name is no identity: letters, digits and . _ : @ + - only"
         return report
     except BadInput as error:
         report.refused = str(error)
         return report
-    references = await _references(person, identity, origin, services, report)
+    if (await services.ledger.called([identity]))[identity] != identity:
+        report.refused = "was forgotten: enrol them with --again if they agree once more"
+        return report
+    if refusal := await _refusal(identity, consent, services):
+        await _enter(identity, consent, services)  # so that whoever looks it up finds why
+        report.refused = refusal
+        return report
+    references, originals = await _references(person, identity, origin, services, report)
     if not references:
         report.refused = "no image shows exactly one face"
         return report
-    if consent.granted_on is not None:
-        # The day on the form counts, not today: enrolling a folder again must not undo a withdrawal.
-        at = _midnight(consent.granted_on)
-        expires = _midnight(consent.expires_on) if consent.expires_on else None
-        await services.consent.grant(identity, evidence=consent.evidence, at=at, expires=expires)
+    await _enter(identity, consent, services)
+    # First: no photograph may be enrolled of which a copy would come through.
+    await replace_photographs(identity, originals, services)
     await services.gallery.enrol(summarise(identity, references, protected=consent.protected), references)
     report.references = len(references)
     return report
 
 
+async def _refusal(identity: str, consent: ConsentFile, services: Services) -> str | None:
+    """Return why the person must not be enrolled, though the form says so: nothing is stored of them then."""
+    if consent.protected:
+        return None
+    known = (await services.consent.entries([identity]))[identity]
+    entries = [*known, *_entries(identity, consent)]
+    states = [state(entries, purpose, services.now()) for purpose in consent.agreed_to]
+    return None if Consent.GRANTED in states else f"consent is {states[0]}: get it anew, with a later granted_on"
+
+
+async def _enter(identity: str, consent: ConsentFile, services: Services) -> None:
+    """Enter what the form says, unless that was done when the folder was enrolled before."""
+    known = (await services.consent.entries([identity]))[identity]
+    before = {(one.at, one.purpose or Purpose.GENERATION, one.terms, one.expires, one.note) for one in known}
+    for one in _entries(identity, consent):
+        purpose = one.purpose or Purpose.GENERATION
+        if (one.at, purpose, one.terms, one.expires, one.note) not in before:
+            await services.consent.grant(
+                identity, evidence=one.note, at=one.at, expires=one.expires, purpose=purpose, terms=one.terms
+            )
+
+
+def _entries(identity: str, consent: ConsentFile) -> list[Entry]:
+    """Return what the form gives. The day on it counts, not today: enrolling again must not undo a withdrawal."""
+    if consent.granted_on is None:
+        return []
+    at = _midnight(consent.granted_on)
+    expires = _midnight(consent.expires_on) if consent.expires_on else None
+    terms = Terms(tuple(sorted(set(consent.models))), tuple(sorted(set(consent.territories))))
+    return [
+        Entry(0, identity, "granted", at, purpose, terms, expires, note=consent.evidence)
+        for purpose in dict.fromkeys(consent.agreed_to)
+    ]
+
+
 async def _references(
     person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
-) -> list[Reference]:
+) -> tuple[list[Reference], list[Original]]:
     readable = await asyncio.to_thread(_read_images, person, report)
     references: dict[str, Reference] = {}
+    originals: list[Original] = []
     for start in range(0, len(readable), BATCH):
         batch = readable[start : start + BATCH]
-        examined = await services.examiner.examine([data for _, data in batch])
+        examined = await examine_exactly([data for _, data in batch], services.examiner)
+        usable: list[tuple[Reference, bytes]] = []
         for (name, data), seen in zip(batch, examined, strict=True):
             face = only_face(seen)
             if isinstance(face, str):
@@ -119,7 +182,9 @@ async def _references(
             ref = await services.images.put(data)
             key = reference_id(identity, ref.sha256)
             references[key] = Reference(key, identity, origin, ref.sha256, face.embedding)
-    return list(references.values())
+            usable.append((references[key], data))
+        originals += await photographs(usable, services)
+    return list(references.values()), originals
 
 
 async def refuse_other_origin(origin: Origin, services: Services) -> None:
@@ -176,7 +241,10 @@ def summarise(
     )
 
 
-def _read_consent(path: Path) -> ConsentFile:
+def _read_consent(path: Path, *, protected: bool) -> ConsentFile:
+    """Return what the form says; whoever is to be protected alone, needs none."""
+    if protected and not path.exists():
+        return ConsentFile(protected=True)
     example = 'granted_on = 2026-01-31 and evidence = "signed form 17", or protected = true'
     try:
         consent = ConsentFile.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
@@ -184,6 +252,8 @@ def _read_consent(path: Path) -> ConsentFile:
         raise BadInput(f"no {path.name}: write one with {example}") from error
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, ValidationError) as error:
         raise BadInput(f"{path.name} cannot be read ({_fault(error)}): write {example}") from error
+    if protected:
+        return consent.model_copy(update={"protected": True})
     if not consent.protected and (consent.granted_on is None or not consent.evidence):
         raise BadInput(f"{path.name} gives no consent: expected {example}")
     return consent

@@ -40,7 +40,7 @@ async def judge_files(
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
     gallery_version = await services.gallery.version()
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    verdicts = dict(zip(sightings, (judged for judged, _ in appraised), strict=True))
+    verdicts = dict(zip(sightings, (one.judged for one in appraised), strict=True))
     return [
         (path, one if isinstance(one, Undecodable) else verdicts[str(number)])
         for number, ((path, _), one) in enumerate(zip(files, seen, strict=True))

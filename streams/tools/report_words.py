@@ -5,6 +5,9 @@ from streams.events import DeadReason, ReasonCode
 REASONS: dict[ReasonCode, str] = {
     ReasonCode.NO_CONSENT: "The person has not agreed, no longer agrees, or is protected: nothing was generated or let"
     " through.",
+    ReasonCode.COPY: "The picture is a copy of an enrolled photograph or of an image that the generator learned from.",
+    ReasonCode.NEAR_COPY: "The picture is nearly that of an enrolled photograph or of an image that the generator"
+    " learned from: somebody should look at both.",
     ReasonCode.LEAK: "The face resembles somebody enrolled who was not asked for.",
     ReasonCode.NO_REFERENCE: "Nobody is enrolled under the name that was asked for: there is nothing to compare with.",
     ReasonCode.NO_FACE: "The detector found no face in the image.",

@@ -13,6 +13,7 @@ from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.events import ImageRef
 from streams.ports import Prompt, Services
+from streams.steps.examine import examine_exactly
 from streams.tools.enrol import only_face, refuse_other_origin, summarise
 
 #: No two anchors may be as similar as this: strangers among real people hardly ever are.
@@ -45,10 +46,14 @@ async def enrol_synthetic(
         GeneratorRejected: If no such model is served.
     """
     await refuse_other_origin(Origin.SYNTHETIC, services)
+    names = [f"synthetic-{number:02d}" for number in range(1, count + 1)]
+    forgotten = [name for name, called in (await services.ledger.called(names)).items() if called != name]
+    if forgotten:
+        raise BadInput(f"{', '.join(sorted(forgotten))} was forgotten: use --again to enrol somebody by that name")
     version = await services.generator.version(model)
     artist = _Artist(services, model, version)
     people = await _different_people(count, artist, seed)
-    anchors = {f"synthetic-{number:02d}": anchor for number, anchor in enumerate(people, start=1)}
+    anchors = dict(zip(names, people, strict=True))
     for name, found in (await _references(anchors, artist, references)).items():
         identity = summarise(name, found, conditioning={model: anchors[name]})
         await services.consent.grant(name, evidence=_EVIDENCE, at=services.now(), expires=None)
@@ -72,7 +77,7 @@ class _Artist:
             pixels += await self.services.generator.generate(self.model, self.version, rest)
         refs = await asyncio.gather(*(self.services.images.put_pixels(picture) for picture in pixels))
         encoded = await asyncio.gather(*(self.services.images.get(ref) for ref in refs))
-        faces = [only_face(seen) for seen in await self.services.examiner.examine(encoded)]
+        faces = [only_face(seen) for seen in await examine_exactly(encoded, self.services.examiner)]
         return [None if isinstance(face, str) else (ref, face) for ref, face in zip(refs, faces, strict=True)]
 
 

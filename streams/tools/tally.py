@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -66,9 +66,11 @@ class Tally:
         now: datetime,
         before_rows: Mapping[_Place, int] | None = None,
         reopened: Reopened | None = None,
+        called: Callable[[str], str] = lambda name: name,
         overdue_seconds: float = math.inf,
     ) -> None:
-        """See ``balance``."""
+        """See ``balance``; ``called`` says how somebody is called in the ledger who was forgotten."""
+        self._called = called
         self._rows = rows
         self._reopened = reopened or {}
         self._committed = committed
@@ -138,7 +140,9 @@ class Tally:
             return
         held = [self._rows.get(sample_id) for sample_id in asked.sample_ids]
         missing = [sample_id for sample_id, row in zip(asked.sample_ids, held, strict=True) if row is None]
-        if not missing and (not held or not all(row is not None and _agrees(asked, row) for row in held)):
+        renamed = ask(raw, self._called)
+        known = all(row is not None and (_agrees(asked, row) or _agrees(renamed, row)) for row in held)
+        if not missing and (not held or not known):
             # Nothing readable, or something else under a known id: the message itself must end, as a dead letter.
             missing = [asked.own_id]
         if raw.offset >= self._committed.get((raw.topic, raw.partition), 0):

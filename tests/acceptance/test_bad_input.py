@@ -111,6 +111,8 @@ def test_an_empty_variable_is_one_that_is_not_set(monkeypatch):
         ["worker", "--role", "nonsense"],
         ["worker", "--unsupervised"],
         ["withdraw"],
+        ["forget"],
+        ["consent", "grant", "anna", "--purpose", "nonsense"],
     ],
 )
 def test_a_command_that_is_used_wrongly_says_how_it_is_used(capsys, arguments):
@@ -125,6 +127,8 @@ def test_a_command_that_is_used_wrongly_says_how_it_is_used(capsys, arguments):
         ["watch"],
         ["request", "--identity", "anna"],
         ["withdraw", "anna"],
+        ["consent", "show", "anna"],
+        ["forget", "anna"],
         ["judge", "--identity", "anna", __file__],
         ["enrol", "--synthetic", "1"],
     ],
@@ -301,8 +305,35 @@ def test_a_file_that_is_not_there_is_named_before_anything_is_loaded(capsys):
     assert "nowhere.png cannot be read" in refused(capsys, "judge", "--identity", "anna", "nowhere.png")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["calibrate", "identities", "nowhere"], "nowhere cannot be read"),
+        (["calibrate", "identities", "people"], "people has no images"),
+        (["calibrate", "pairs", "list.csv"], "lacks the columns file_x, file_y, Decision"),
+        (["calibrate", "reviewed", "nowhere.csv"], "nowhere.csv cannot be read"),
+        (["calibrate", "identities", "images", "--output", "My Policy.toml"], "small letters"),
+        (
+            ["calibrate", "identities", "images", "--output", "/dev/null/new/my.toml"],
+            "/dev/null/new/my.toml cannot be",
+        ),
+        (["calibrate", "identities", "images", "--output", "images"], "it is a folder"),
+        (["calibrate", "identities", "images", "--base", "nonsense"], "takes one of default, synthetic"),
+        (["evaluate", "pairs", "list.csv"], "lacks the columns file_x, file_y, Decision"),
+        (["evaluate", "identities", "people"], "people has no images"),
+        (["evaluate", "identities", "images", "--report", "/dev/null/report.html"], "/dev/null/report.html cannot be"),
+    ],
+)
+def test_what_cannot_be_measured_or_written_is_said_before_anything_is_loaded(capsys, arguments, expected):
+    Path("people/anna").mkdir(parents=True)
+    Path("images/anna").mkdir(parents=True)
+    Path("images/anna/1.pgm").write_bytes(b"")
+    Path("list.csv").write_text("sample\n1\n")
+    assert expected in refused(capsys, *arguments)
+
+
 def test_the_help_loads_no_client_of_a_part():
     code = "import sys, streams.cli.main as m; m.build(); print([n for n in sys.argv[1:] if n in sys.modules])"
-    heavy = ["torch", "pymilvus", "faust", "sqlalchemy", "aiokafka", "tritonclient"]
+    heavy = ["torch", "pymilvus", "faust", "sqlalchemy", "aiokafka", "tritonclient", "scipy"]
     done = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

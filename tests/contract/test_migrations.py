@@ -11,16 +11,17 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from streams.adapters import chart_rows, consent, ledger_rows, redrives
+from streams.adapters import chart_rows, consent, forgotten, ledger_rows, redrives
 from streams.adapters.database import Database, metadata
 from streams.adapters.ledger import SqlLedger
 from streams.adapters.migrations import HEAD, VERSION_TABLE, reached
 from streams.adapters.migrations.steps import every_step
+from streams.core.consent import Terms
 from streams.core.ledger import State
 from streams.errors import Unready
 
 #: What makes the tables of `metadata`, all of them.
-_OWNERS = (chart_rows, consent, ledger_rows, redrives)
+_OWNERS = (chart_rows, consent, forgotten, ledger_rows, redrives)
 
 #: The tables as they were made before there were steps, literally.
 _BYTES = {"sqlite": "BLOB", "postgresql": "BYTEA"}
@@ -125,6 +126,20 @@ async def test_a_database_from_before_the_steps_is_brought_to_the_head_with_its_
     )
     entries = await unopened.transact(lambda connection: connection.execute(text("SELECT note FROM consent")).all())
     assert entries == [("form 1",)] * ("consent" in kept)
+
+
+async def test_what_was_agreed_before_the_terms_keeps_its_meaning(unopened: Database):
+    """The tables of the step before, as it makes them, with a line in them."""
+    made = OLD["everything"]
+    version = "CREATE TABLE likeness_version (version_num VARCHAR(32) NOT NULL)"
+    await run(unopened, *made, _ROWS["consent"], version, "INSERT INTO likeness_version VALUES ('0001')")
+
+    await unopened.open()
+
+    assert await unopened.transact(reached) == HEAD
+    assert await difference(unopened) == []
+    [entry] = (await consent.SqlConsentRegister(unopened).entries(["anna"]))["anna"]
+    assert (entry.kind, entry.purpose, entry.terms, entry.note) == ("granted", None, Terms(), "form 1")
 
 
 async def test_a_database_that_is_opened_again_stays_as_it_is(database: Database, database_url: str):

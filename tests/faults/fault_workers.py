@@ -32,7 +32,10 @@ class Kill(Fault):
     async def inject(self, road: Road, draw: random.Random) -> None:
         hand, process = await road.crew.one(draw.choice(["generate", "judge", "judge", "judge", "reconcile"]), draw)
         hand.hurry()
+        child = hand.slot.child
         road.crew.send(process, signal.SIGKILL)
+        # Whoever told it to stop before it is gone would find that it ended badly.
+        await until(lambda: child is None or child.poll() is not None, "the worker is dead")
 
 
 @dataclass

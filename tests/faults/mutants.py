@@ -58,14 +58,16 @@ MUTANTS = {
             "take",
             "nothing is acknowledged before it is done: take() acknowledges in a finally",
             (
-                Change(_AGENTS, "stream.noack_take(", "stream.take_events("),
+                Change(
+                    _AGENTS, "in batches(stream, settings.batch_size, ", "in stream.take_events(settings.batch_size, "
+                ),
                 Change(_AGENTS, "stream.enable_acks = False", "pass"),
                 Change(_AGENTS, "await stream.ack(event)", "pass"),
             ),
         ),
         Mutant(
-            "acks-given-back",
-            "what is read while an agent ends is not acknowledged: noack_take() gives the stream back as it was",
+            "acks-as-it-reads",
+            "what is read is not acknowledged for that: a stream does so as soon as the next message is asked for",
             (Change(_AGENTS, "stream.enable_acks = False", "pass"),),
         ),
         Mutant(

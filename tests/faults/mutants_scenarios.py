@@ -102,7 +102,7 @@ PROOFS: Mapping[str, Proof] = {
     "own-verdict": Proof(a_zombie, ("conflicting",)),
     # An error does not show it: the process has ended before anything that take() acknowledged is committed.
     "take": Proof(a_stop_in_mid_batch, ("lost", "unordered_commit")),
-    "acks-given-back": Proof(an_error_in_mid_batch, ("lost", "unordered_commit")),
+    "acks-as-it-reads": Proof(an_error_in_mid_batch, ("lost", "unordered_commit")),
     "unawaited-send": Proof(a_broker_that_refuses, ("lost",)),
     "concurrency-2": Proof(a_kill_while_the_first_batch_takes_long, ("lost", "unordered_commit")),
     "skipped-ack": Proof(an_error_in_mid_batch, ("lost", "unordered_commit")),

@@ -26,7 +26,7 @@ _CHECK_SECONDS = 600.0
 #: So many seconds may pass between the start of a road and its first verdict.
 _FIRST_SECONDS = 120.0
 #: Seconds between two faults, once there were enough of them.
-_NOW_AND_THEN = (30.0, 45.0)
+_NOW_AND_THEN = (4.0, 8.0)
 #: Seconds between two looks at the workers' memory and at the supervisors.
 _KEEP_SECONDS = 2.0
 

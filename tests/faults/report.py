@@ -68,7 +68,12 @@ def _verdict(result: Mapping[str, Any]) -> str:
         f"Repeated records, the same to the byte: {repeated}. At least once is what the topics promise.",
     ]
     if result["broken"] or result["oddities"]:
-        lines += ["", "Also:", "", *(f"- {one}" for one in [*result["broken"], *result["oddities"]])]
+        lines += [
+            "",
+            "Also (a worker that one fault killed while another one told it to stop is told here):",
+            "",
+            *(f"- {one}" for one in [*result["broken"], *result["oddities"]]),
+        ]
     return "\n".join([*lines, ""])
 
 
@@ -80,16 +85,22 @@ def _of(count: int, samples: int) -> str:
 
 def _faults(result: Mapping[str, Any]) -> str:
     rows = [
-        (name, one["count"], *_spread(one["recovery_seconds"]), _failed(one["failed"]))
+        (
+            name,
+            one["count"],
+            *_spread(one["recovery_seconds"]),
+            *_spread(one["recovery_seconds_alone"]),
+            _failed(one["failed"]),
+        )
         for name, one in result["classes"].items()
     ]
-    head = ("fault", "times", "n", "p50 s", "p95 s", "max s", "")
+    head = ("fault", "times", *("n", "p50 s", "p95 s", "max s"), *("alone: n", "p50 s", "p95 s", "max s"), "")
     return "\n".join(
         [
             "## Faults, and how soon the road went on\n",
-            "Seconds from the end of a fault to the first sample that ended newly. Where another fault was under way,"
-            " or came before that, nothing is counted; `n` says how many were. After a wiped disk it is the seconds"
-            " until everything had its end on the new one.\n",
+            "Seconds from the end of a fault to the first sample that ended newly. Others may have been under way,"
+            " which made it longer, or shorter; the columns on the right are of those that were alone until then."
+            " After a wiped disk it is the seconds until everything had its end on the new one.\n",
             *_table(head, rows),
             "",
             f"Workers that were told to stop (SIGTERM) ended after {_in_words(result['sigterm_seconds'])}.",

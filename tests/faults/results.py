@@ -114,12 +114,15 @@ def classes(happened: Sequence[Happened]) -> dict[str, dict[str, Any]]:
         name: {
             "count": sum(not one.failed for one in some),
             "failed": sum(bool(one.failed) for one in some),
-            "recovery_seconds": spread(
-                [one.recovered_seconds for one in some if one.alone and one.recovered_seconds is not None]
-            ),
+            "recovery_seconds": _recovery(some),
+            "recovery_seconds_alone": _recovery(one for one in some if one.alone),
         }
         for name, some in sorted(by_name.items())
     }
+
+
+def _recovery(happened: Iterable[Happened]) -> dict[str, float] | None:
+    return spread([one.recovered_seconds for one in happened if one.recovered_seconds is not None])
 
 
 def spread(values: Sequence[float]) -> dict[str, float] | None:

@@ -11,9 +11,10 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
+from streams.adapters.crops import cut_out, sharpness, whitened
 from streams.adapters.decode import encode_png
 from streams.adapters.detector import Detector
-from streams.adapters.face_engine import FaceEngine, cut_out, embedding_space, sharpness, whitened
+from streams.adapters.face_engine import FaceEngine, embedding_space
 from streams.adapters.face_networks import FaceNetworks
 from streams.adapters.facenet_weights import Published
 from streams.adapters.faces import FaceExaminer
@@ -183,6 +184,7 @@ def test_an_embedding_without_direction_is_no_face(value: float):
     lost = FaceNetworks(
         detect=Mtcnn().detect,
         embed=lambda faces: np.full((len(faces), 128), value, np.float32),
+        landmarks=Mtcnn().landmarks,
         what=Published("facenet-128", "0" * 64, 128, whitened=True),
     )
     assert faces_in(FaceEngine(lost).examine([ANNA])[0]) == 0

@@ -10,6 +10,7 @@ import psutil
 import pytest
 
 from streams.errors import Unready
+from streams.processes.cores import shares
 from streams.runtime.supervisor import FIRST_PAUSE, Supervisor
 
 #: Notes its own process id, then does what its argument says.
@@ -107,3 +108,29 @@ async def test_a_supervisor_that_is_cancelled_ends_its_workers(tmp_path):
     with pytest.raises(asyncio.CancelledError):
         await running
     assert not any(psutil.pid_exists(pid) for pid in pids(tmp_path))
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system pins nothing")
+async def test_workers_with_cores_of_their_own_run_there_with_as_many_threads_and_the_supervisor_where_it_did(tmp_path):
+    before = os.sched_getaffinity(0)
+    given = shares(sorted(before), 2)
+    told = "import os, sys; print(sorted(os.sched_getaffinity(0)), os.environ['LIKENESS_THREADS'], flush=True)"
+    supervised = Supervisor(
+        ["generate", "judge"],
+        workers=2,
+        env={**os.environ, "LIKENESS_THREADS": "7"},
+        log_dir=tmp_path,
+        command=lambda _role: [sys.executable, "-I", "-S", "-c", f"{told}; import time; time.sleep(600)"],
+        cores={"judge": given},
+    )
+    logs = {slot.name: tmp_path / f"worker-{slot.name}.log" for slot in supervised.slots}
+    await stopped(supervised, lambda: all(log.exists() and log.read_text().endswith("\n") for log in logs.values()))
+    anywhere = f"{sorted(before)} 7\n"
+    first, second = (f"{sorted(share)} {len(share)}\n" for share in given)
+    assert {name: log.read_text() for name, log in logs.items()} == {
+        "generate-1": anywhere,
+        "generate-2": anywhere,
+        "judge-1": first,
+        "judge-2": second,
+    }
+    assert os.sched_getaffinity(0) == before

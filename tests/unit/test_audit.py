@@ -511,10 +511,10 @@ async def test_what_was_taken_back_is_read_of_samples_and_not_of_messages(tmp_pa
         connection.exec_driver_sql(insert, (S0, b"{}", 0))
     assert await read_reopened(url, timeout_seconds=10) == {}
     with engine.begin() as connection:
-        connection.execute(text("CREATE TABLE redrive (sample_id, reopened, topic, key, value, headers, time, at)"))
+        connection.execute(text("CREATE TABLE redrive (sample_id, n, reopened, topic, key, value, headers, time, at)"))
         for sample_id, reopened in ((S0, 1), (S1, 0)):
             connection.exec_driver_sql(
-                "INSERT INTO redrive VALUES (?,?,?,?,?,?,?,?)", (sample_id, reopened, *record, 5999)
+                "INSERT INTO redrive VALUES (?,1,?,?,?,?,?,?,?)", (sample_id, reopened, *record, 5999)
             )
     engine.dispose()
     held = taken_back(letter, at_ms=5)

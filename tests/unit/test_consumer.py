@@ -126,3 +126,9 @@ async def test_a_topic_that_ends_before_the_committed_offset_is_read_from_its_be
     assert consumer._thread.committed[PLACE] == (committed if begins is None else begins)
     first = committed if begins is None else begins
     assert consumer._read_offset[PLACE] == first
+
+
+async def test_a_full_queue_takes_no_partition_out_of_the_reading(consumer):
+    consumer.resume_partitions({PLACE})
+    consumer.on_buffer_full(PLACE)
+    assert PLACE in consumer._get_active_partitions()

@@ -200,9 +200,14 @@ def outcome(**checked: object) -> Outcome:
     return Outcome("one", 60.0, True, whole | checked, happened, [1.5], {"judge": 2**30}, [], {"137": 2}, 3, 4)
 
 
-def test_recovery_counts_only_where_nothing_else_was_broken():
+def test_recovery_is_told_of_all_faults_and_of_those_beside_which_nothing_else_was_broken():
     assert classes(outcome().happened) == {
-        "kill": {"count": 2, "failed": 1, "recovery_seconds": {"n": 1, "p50": 2.0, "p95": 2.0, "max": 2.0}}
+        "kill": {
+            "count": 2,
+            "failed": 1,
+            "recovery_seconds": {"n": 2, "p50": 3.0, "p95": 4.0, "max": 4.0},
+            "recovery_seconds_alone": {"n": 1, "p50": 2.0, "p95": 2.0, "max": 2.0},
+        }
     }
 
 

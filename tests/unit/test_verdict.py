@@ -7,11 +7,13 @@ import pytest
 from streams.core.decide import Judgement
 from streams.core.ledger import State
 from streams.core.measurement import Measurement
+from streams.core.policy import parse
 from streams.core.subject import Subject
 from streams.core.verdict import outcome, verdict
 from streams.events import Decision, ImageRef, Reason, ReasonCode, SampleJudged
 from streams.testing.messages import TRACE
 from streams.testing.services import policy
+from tests.policy_texts import MEASURED
 
 NOW = datetime(2030, 1, 1, 12, 0, 0, 5, tzinfo=UTC)
 IMAGE = ImageRef(sha256="a" * 64, size=5)
@@ -46,6 +48,14 @@ def test_a_verdict_is_read_back_as_it_was_written(judgement, image, measured):
     said = judged(judgement, image, **measured)
 
     assert SampleJudged.model_validate_json(outcome(said, measurement(), ()).record.value) == said
+
+
+def test_a_verdict_by_a_calibrated_policy_says_how_many_strangers_come_as_near():
+    subject = Subject("5" * 32, "training", "run-1", 3, "anna", "gan", step=100, image=IMAGE)
+    for found, expected in ((0.55, 0.03), (0.3, 0.2), (None, None)):
+        said = verdict(subject, measurement(similarity=found), ACCEPTED, parse(MEASURED, "made-up.toml"), now=NOW)
+        assert said.false_match_rate == expected
+    assert judged().false_match_rate is None
 
 
 def test_a_verdict_carries_its_evidence():

@@ -1,0 +1,199 @@
+"""The originals in Milvus: imprints of images that no sample may be a copy of, a collection for each descriptor.
+
+Milvus Lite has no vectors of bits. Bits as floats of 0 and 1 work on every server: the square of their L2 distance is
+the number of bits that differ.
+"""
+
+import contextlib
+import logging
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, TypeVar
+
+from pymilvus import CollectionSchema, DataType, MilvusClient
+
+from streams.adapters import milvus_opening
+from streams.adapters.milvus_calls import Calls, require_address
+from streams.adapters.milvus_rows import Hit, Rows
+from streams.adapters.milvus_schema import Collection, Row
+from streams.core.copies import TOLD, Descriptor, Imprints, Measure, Original, nearest
+from streams.core.enrolment import require_name
+from streams.errors import LikenessError
+from streams.events import NearOriginal, OriginalKind
+
+T = TypeVar("T")
+
+log = logging.getLogger(__name__)
+
+#: So many rows may lie in Milvus Lite's memory before it is told to write them down.
+SETTLE_ROWS = 2000
+
+#: No original has more imprints than this: two views, and the mirror image of each.
+MOST_IMPRINTS = 4
+
+#: One original may come by each of its imprints: so many rows are asked for of one probe.
+_ASKED = TOLD * MOST_IMPRINTS
+
+#: Begins the name of every such collection.
+_PREFIX = "originals_"
+
+_FIELDS = ["original_id", "kind", "identity", "image_sha256", "place"]
+
+
+class MilvusOriginals:
+    """Implements ``ports.Originals`` on Milvus Lite's server, Milvus 2.3 and later, and Zilliz Cloud.
+
+    Reads are strongly consistent. A change that is cut off is completed by making it again: until then an original may
+    be there with some of its imprints, and does not count as known.
+    """
+
+    def __init__(self, uri: str, token: str, descriptor: Descriptor, timeout_seconds: float) -> None:
+        """Connect nothing yet; ``timeout_seconds`` limits each call of the server."""
+        self._uri = uri
+        self._descriptor = descriptor
+        mark = re.sub(r"\W", "_", descriptor.fingerprint.rpartition("/")[2], flags=re.ASCII)
+        metric = "L2" if descriptor.measure is Measure.BITS else "COSINE"
+        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint", metric)
+        self._calls = Calls(uri, token, timeout_seconds, self._load)
+        self._unsettled = 0
+
+    async def open(self) -> None:
+        """Find the collection of this descriptor, or make it: an empty one says as much as none.
+
+        Raises:
+            DependencyUnavailable: If Milvus does not answer.
+            BadInput: If the address or the token cannot be used.
+        """
+        require_address(self._uri)
+        await self._run(self._open)
+
+    async def close(self) -> None:
+        """Wait for the calls that run, then close the connections."""
+        if self._unsettled:
+            with contextlib.suppress(LikenessError):  # slower to search, and no less there
+                await self._run(self._settle)
+        await self._calls.close()
+
+    async def register(self, originals: Sequence[Original]) -> None:
+        for one in originals:
+            require_name(one.original_id, "id of an original")
+            if one.identity:
+                require_name(one.identity, "identity")
+        rows = [row for one in originals for row in _rows_of(one)]
+        await self._run(lambda client: self._register(client, rows))
+
+    async def remove(self, original_ids: Iterable[str]) -> None:
+        keys = [_key(one, place) for one in original_ids for place in range(MOST_IMPRINTS)]
+        await self._run(lambda rows: rows.delete(self._collection, keys))
+
+    async def known(self, original_ids: Sequence[str]) -> set[str]:
+        keys = [_key(one, 0) for one in original_ids]
+        found = await self._run(lambda rows: rows.by_key(self._collection, keys, ["original_id"]))
+        return {str(row["original_id"]) for row in found}
+
+    async def held(self, identity: str) -> dict[str, OriginalKind]:
+        fields = ["original_id", "kind"]
+        found = await self._run(lambda rows: list(rows.where(self._collection, "identity", identity, fields)))
+        return {row["original_id"]: row["kind"] for row in found}
+
+    async def count(self, kind: OriginalKind | None = None) -> int:
+        matching = "place == 0" if kind is None else f'place == 0 and kind == "{kind}"'
+        return await self._run(lambda rows: rows.count(self._collection, matching))
+
+    async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
+        flat = [imprint for imprints in probes for imprint in imprints]
+        if not flat:
+            return [() for _ in probes]
+        found = iter(await self._run(lambda rows: rows.nearest(self._collection, flat, _ASKED, _FIELDS)))
+        return [nearest(self._near(hit) for _ in imprints for hit in next(found)) for imprints in probes]
+
+    def _near(self, hit: Hit) -> NearOriginal:
+        row = hit.row
+        if self._descriptor.measure is Measure.BITS:
+            how: dict[str, Any] = {"bits": round(-hit.nearness)}
+        else:
+            how = {"similarity": hit.nearness}
+        return NearOriginal(
+            original_id=row["original_id"],
+            kind=row["kind"],
+            identity=row["identity"],
+            image_sha256=row["image_sha256"],
+            mirrored=bool(row["place"] % 2),
+            **how,
+        )
+
+    def _open(self, rows: Rows) -> None:
+        if not rows.client.has_collection(self._collection.name, timeout=rows.timeout_seconds):
+            milvus_opening.make(rows, self._collection, _schema(self._collection, self._descriptor))
+        milvus_opening.index(rows, self._collection)
+        milvus_opening.load_one(rows, self._collection)
+        self._settle(rows)
+        self._warn_of_others(rows)
+
+    def _warn_of_others(self, rows: Rows) -> None:
+        """Whoever changes the descriptor leaves everything behind that was registered by the former one."""
+        if rows.first(self._collection, ["place"]) is not None:
+            return
+        for name in rows.client.list_collections(timeout=rows.timeout_seconds):
+            if name.startswith(_PREFIX) and name != self._collection.name and _rows_in(rows, name):
+                log.warning(
+                    "nothing is registered by %s, in which this process recognises copies, and originals are registered"
+                    " by another descriptor, in %s: no copy of these is recognised until `likeness index-training` and"
+                    " `likeness index-references` have run again",
+                    *(self._descriptor.fingerprint, name),
+                )
+
+    def _register(self, rows: Rows, new: Sequence[Row]) -> None:
+        rows.upsert(self._collection, new)
+        self._unsettled += len(new)
+        if self._unsettled >= SETTLE_ROWS:
+            self._settle(rows)
+
+    async def _run(self, operation: Callable[[Rows], T]) -> T:
+        timeout = self._calls.timeout_seconds
+        return await self._calls.run(lambda client: operation(Rows(client, timeout)))
+
+    def _settle(self, rows: Rows) -> None:
+        milvus_opening.settle(rows, self._collection)
+        self._unsettled = 0
+
+    def _load(self, client: MilvusClient) -> None:
+        milvus_opening.load_one(Rows(client, self._calls.timeout_seconds), self._collection)
+
+
+def _schema(collection: Collection, descriptor: Descriptor) -> CollectionSchema:
+    built = MilvusClient.create_schema(auto_id=False, description=descriptor.fingerprint)
+    built.add_field(collection.key, DataType.VARCHAR, is_primary=True, max_length=220)
+    built.add_field(collection.vector, DataType.FLOAT_VECTOR, dim=descriptor.dimension)
+    built.add_field("original_id", DataType.VARCHAR, max_length=200)
+    built.add_field("kind", DataType.VARCHAR, max_length=16)
+    built.add_field("identity", DataType.VARCHAR, max_length=200)
+    built.add_field("image_sha256", DataType.VARCHAR, max_length=64)
+    built.add_field("place", DataType.INT64)
+    return built
+
+
+def _rows_of(original: Original) -> list[Row]:
+    """Return a row for each imprint; the first comes last, because by it the original counts as known."""
+    rows = [
+        {
+            "imprint_id": _key(original.original_id, place),
+            "imprint": imprint,
+            "original_id": original.original_id,
+            "kind": original.kind,
+            "identity": original.identity,
+            "image_sha256": original.image_sha256,
+            "place": place,
+        }
+        for place, imprint in enumerate(original.imprints)
+    ]
+    return rows[::-1]
+
+
+def _rows_in(rows: Rows, name: str) -> int:
+    return int(rows.client.get_collection_stats(name, timeout=rows.timeout_seconds)["row_count"])
+
+
+def _key(original_id: str, place: int) -> str:
+    """Return the key of one imprint; an even place is the picture's, an odd one that of its mirror image."""
+    return f"{original_id}:{place}"

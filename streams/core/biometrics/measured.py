@@ -1,0 +1,119 @@
+"""From comparisons to what a policy says of them: operating points, the table of rates, the likelihood ratio."""
+
+import hashlib
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from streams.core.biometrics import likelihood
+from streams.core.biometrics.comparisons import NOBODY, Comparisons, Integers
+from streams.core.biometrics.rates import STEP, Det, eer, fmr_at, fnmr_at, rates_at, rule_of_three, threshold_at_fmr
+from streams.core.biometrics.resampling import Interval, intervals
+from streams.core.biometrics.tail import Tail
+from streams.core.calibration import LikelihoodRatio, OperatingPoint, Rates
+from streams.core.similarity import DECIMALS
+
+#: Steps of the table of rates.
+_GRID = 0.01
+#: People are dealt into so many folds to judge a likelihood ratio by scores that it was not fitted to.
+_FOLDS = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """A similarity that keeps a target."""
+
+    target: str
+    similarity: float
+    extrapolated: bool = False
+
+
+def place_fmr(target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int) -> Place:
+    """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n."""
+    measured = min(1.0, threshold_at_fmr(curve, fmr))
+    if fmr >= rule_of_three(non_mated):
+        return Place(target, measured)
+    # Never below the nearest of the non-mated ones that were seen, whatever the tail says.
+    beyond = fitted.threshold(fmr) if fitted is not None and fmr < fitted.reached else measured
+    return Place(target, min(1.0, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
+
+
+def operating_points(
+    places: Sequence[Place], comparisons: Comparisons, curve: Det, fitted: Tail | None, *, times: int, seed: int
+) -> tuple[tuple[OperatingPoint, ...], Interval]:
+    """Return both error rates at each place with their 95 % intervals, and the interval of the equal error rate."""
+    figures: dict[str, Callable[[Det], float]] = {"eer": eer}
+    for place in places:
+        figures[f"{place.target} fmr"] = partial(fmr_at, threshold=place.similarity)
+        figures[f"{place.target} fnmr"] = partial(fnmr_at, threshold=place.similarity)
+    found = intervals(comparisons, figures, times=times, seed=seed)
+    points = []
+    for place in places:
+        fmr, fnmr = rates_at(curve, place.similarity)
+        fmr_interval = _widened(fmr, found[f"{place.target} fmr"], len(comparisons.non_mated))
+        if place.extrapolated and fitted is not None:
+            fmr = min(fitted.rate(place.similarity), fmr_interval[1])
+        points.append(
+            OperatingPoint(
+                target=place.target,
+                similarity=round(place.similarity, DECIMALS),
+                fmr=_short(fmr),
+                fmr_interval=fmr_interval,
+                fnmr=_short(fnmr),
+                fnmr_interval=_widened(fnmr, found[f"{place.target} fnmr"], len(comparisons.mated)),
+                extrapolated=place.extrapolated,
+            )
+        )
+    return tuple(points), found["eer"]
+
+
+def table(curve: Det, comparisons: Comparisons) -> Rates:
+    """Return both rates in steps of 0.01. No FMR is below 3/n: a verdict must not claim what was not measured."""
+    low = min(float(comparisons.mated.min()), float(np.median(comparisons.non_mated)))
+    first, last = math.floor(low / _GRID), math.ceil(float(curve.thresholds[-1]) / _GRID)
+    grid = [round(step * _GRID, 2) for step in range(first, last + 1) if -1 <= step * _GRID <= 1]
+    rates = [rates_at(curve, similarity) for similarity in grid]
+    floor = rule_of_three(len(comparisons.non_mated))
+    return Rates(
+        similarity=tuple(grid),
+        fmr=tuple(_short(max(fmr, floor)) for fmr, _ in rates),
+        fnmr=tuple(_short(fnmr) for _, fnmr in rates),
+    )
+
+
+def likelihood_ratio(comparisons: Comparisons) -> LikelihoodRatio:
+    """Return the map from similarity to log-likelihood ratio, and what it is worth."""
+    scores, ratios = likelihood.fitted(comparisons.mated, comparisons.non_mated)
+    folds = _fold(comparisons.mated_subjects), _fold(comparisons.non_mated_subjects)
+    cost = likelihood.cross_validated_cllr(comparisons.mated, comparisons.non_mated, folds)
+    return LikelihoodRatio(
+        similarity=tuple(round(float(score), DECIMALS) for score in scores),
+        log_ratio=tuple(round(float(ratio), 3) for ratio in ratios),
+        cllr=None if cost is None else round(cost, 4),
+        min_cllr=round(likelihood.min_cllr(comparisons.mated, comparisons.non_mated), 4),
+    )
+
+
+def digest(comparisons: Comparisons) -> str:
+    """Return the SHA-256 over all scores, in whatever order they came."""
+    hashed = hashlib.sha256()
+    for scores in (comparisons.mated, comparisons.non_mated):
+        hashed.update(np.sort(scores).astype("<f8").tobytes())
+    return hashed.hexdigest()
+
+
+def _fold(subjects: Integers) -> Integers:
+    return np.asarray(np.where(subjects == NOBODY, NOBODY, subjects % _FOLDS), dtype=np.intp)
+
+
+def _widened(rate: float, interval: Interval, comparisons: int) -> Interval:
+    """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n."""
+    low, high = interval
+    return _short(min(low, rate)), _short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
+
+
+def _short(rate: float) -> float:
+    return float(f"{rate:.4g}")

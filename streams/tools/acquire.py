@@ -1,0 +1,81 @@
+"""Image files to faces, thousands of them: of each only the face is kept, never the pixels."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from streams.core.faces import Examined, Face, Undecodable
+from streams.ports import Examiner
+
+#: Images that are examined at a time.
+BATCH = 16
+
+Report = Callable[[int, int], None]
+"""Is told how many images are done, and of how many."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """What became of one file."""
+
+    face: Face | None = None
+    """The largest face; None where there is none."""
+    faces: int = 0
+    why: str = ""
+    """Why there is no face."""
+    missing: bool = False
+    """The file cannot be read: that is the list's fault, and no failure to acquire."""
+
+    @property
+    def failed(self) -> bool:
+        """Whether this is a failure to acquire: an image without a face, or none that can be decoded."""
+        return self.face is None and not self.missing
+
+
+def no_report(done: int, total: int) -> None:
+    """Say nothing."""
+
+
+async def acquire(paths: Iterable[Path], examiner: Examiner, report: Report = no_report) -> dict[Path, Seen]:
+    """Return what is seen in each file; each is examined once, however often it is named."""
+    wanted = list(dict.fromkeys(paths))
+    seen: dict[Path, Seen] = {}
+    for start in range(0, len(wanted), BATCH):
+        batch = wanted[start : start + BATCH]
+        read = await asyncio.to_thread(_read_all, batch)
+        encoded = {path: data for path, data in read.items() if isinstance(data, bytes)}
+        examined = await examiner.examine(list(encoded.values())) if encoded else []
+        seen |= {path: data for path, data in read.items() if isinstance(data, Seen)}
+        seen |= {path: _seen(one) for path, one in zip(encoded, examined, strict=True)}
+        report(len(seen), len(wanted))
+    return seen
+
+
+def missing(seen: Mapping[Path, Seen]) -> dict[str, str]:
+    """Return the files that could not be read, and why."""
+    return {str(path): one.why for path, one in seen.items() if one.missing}
+
+
+def failures(seen: Mapping[Path, Seen]) -> dict[str, str]:
+    """Return the failures to acquire, and why."""
+    return {str(path): one.why for path, one in seen.items() if one.failed}
+
+
+def _read_all(paths: Sequence[Path]) -> dict[Path, bytes | Seen]:
+    return {path: _read(path) for path in paths}
+
+
+def _read(path: Path) -> bytes | Seen:
+    try:
+        return path.read_bytes()
+    except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
+        return Seen(why=f"cannot be read: {getattr(error, 'strerror', None) or error}", missing=True)
+
+
+def _seen(examined: Examined) -> Seen:
+    if isinstance(examined, Undecodable):
+        return Seen(why=f"{examined.reason.value}: {examined.detail}")
+    if examined.largest is None:
+        return Seen(why="no face was found")
+    return Seen(examined.largest, examined.faces)
