@@ -342,6 +342,12 @@ class Erasures(Protocol):
         All of it or nothing; return what is to be deleted, with the images that the rows pointed at.
         """
 
+    async def unchart(self, erasure: Erasure, identity: str) -> None:
+        """Take the person out of the charts, once renamed, and note how many samples were there.
+
+        Charts of others stay as they are, and so do points of charts that others are in too.
+        """
+
     async def sweep(self, erasure: Erasure, identity: str) -> Swept:
         """Empty what is delivered of the person's samples, and take the name out of everybody else's rows."""
 
@@ -395,7 +401,10 @@ class ChartBook(Protocol):
     """The samples that charts are made of, and what was made of them. Every method is one transaction."""
 
     async def put(self, observations: Sequence[Observation]) -> list[str]:
-        """Store those that are not there yet; return the scopes of all of them, sorted."""
+        """Store those that are not there yet; return the scopes of all of them, sorted.
+
+        Those of whoever was forgotten are left out: their verdicts lie on the topics for weeks.
+        """
 
     async def pages(self, scopes: Sequence[str]) -> list[Page]:
         """Return the pages of those of the scopes that have something new in a closed window, or in a training step."""

@@ -142,13 +142,22 @@ def notice_row(scope: str, notice: Notice) -> dict[str, Any]:
     }
 
 
+def told_ids(subject: str, revision: int) -> list[str]:
+    """Return the ids of everything that was told of a subject, up to its last revision."""
+    return [_told_id(subject, number) for number in range(1, revision + 1)]
+
+
 def outbox_row(notice: Notice, record: Record) -> dict[str, Any]:
     """Return the row of what is to be published."""
     return {
-        "id": f"{notice.subject}-{notice.revision}",
+        "id": _told_id(notice.subject, notice.revision),
         "topic": record.topic,
         "key": record.key,
         "value": record.value,
         "headers": headers_to_text(record.headers),
         "time": to_micros(record.time),
     }
+
+
+def _told_id(subject: str, revision: int) -> str:
+    return f"{subject}-{revision}"

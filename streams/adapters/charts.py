@@ -27,6 +27,7 @@ from streams.adapters.chart_rows import (
     steps,
 )
 from streams.adapters.database import Database, to_micros
+from streams.adapters.forgotten import names_now, share_names
 from streams.adapters.ledger_rows import record_of
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.calibration import Calibration
@@ -50,20 +51,22 @@ class SqlChartBook:
 
     async def put(self, observations: Sequence[Observation]) -> list[str]:
         """See ``ports.ChartBook``. Everybody takes the scopes in one order, so that nobody waits for each other."""
-        by_scope: dict[str, list[Observation]] = {}
-        for one in observations:
-            by_scope.setdefault(one.chart.scope, []).append(one)
-        names = sorted(by_scope)
 
-        def work(connection: Connection) -> None:
+        def work(connection: Connection) -> list[str]:
+            share_names(connection)
+            called = names_now(connection, {one.identity for one in observations})
+            by_scope: dict[str, list[Observation]] = {}
+            for one in observations:
+                if called[one.identity] == one.identity:
+                    by_scope.setdefault(one.chart.scope, []).append(one)
+            names = sorted(by_scope)
             absent = [_new_scope(name, by_scope[name][0].chart.kind) for name in names]
             self._database.insert_absent(connection, scopes, absent)
             for row in _locked(connection, names):
                 self._put(connection, row, by_scope[row.scope])
+            return names
 
-        if names:
-            await self._database.transact(work)
-        return names
+        return await self._database.transact(work) if observations else []
 
     def _put(self, connection: Connection, row: Row[Any], observations: Sequence[Observation]) -> None:
         keys = sorted({one.chart.key for one in observations})

@@ -26,6 +26,7 @@ from sqlalchemy.sql.elements import ColumnElement
 
 from streams.adapters.consent import register, withdrawal
 from streams.adapters.database import Database, from_micros, metadata, to_micros
+from streams.adapters.erased_charts import count_charted, scopes_with, take_out
 from streams.adapters.erased_rows import Rewritten, of_redrive, of_sample
 from streams.adapters.forgotten import erased_records, erasures, key_of, take_names
 from streams.adapters.ledger_rows import samples
@@ -128,6 +129,16 @@ class SqlErasures:
             return _noted(connection, erasure, Inventory(images, counts={"samples": len(rows)}))
 
         return await self._every_row(work)
+
+    async def unchart(self, erasure: Erasure, identity: str) -> None:
+        """See ``ports.Erasures``. Nothing is added meanwhile: to the book of charts the name means nobody any more."""
+
+        def find(connection: Connection) -> list[str]:
+            _noted(connection, erasure, Inventory(counts={"charted samples": count_charted(connection, identity)}))
+            return scopes_with(connection, identity)
+
+        for scope in await self._every_row(find):
+            await self._every_row(partial(take_out, scope=scope, identity=identity))
 
     async def sweep(self, erasure: Erasure, identity: str) -> Swept:
         """See ``ports.Erasures``."""

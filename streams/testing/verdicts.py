@@ -9,7 +9,7 @@ from streams.events import Decision, Reason, ReasonCode, SampleJudged
 from streams.testing.examiner import STUB_SPACE
 
 
-def judged(number: int = 0, *, reasons: Sequence[ReasonCode] = (), **fields: Any) -> SampleJudged:
+def judged(number: object = 0, *, reasons: Sequence[ReasonCode] = (), **fields: Any) -> SampleJudged:
     """Return a verdict on sample ``number`` of anna: accepted, unless there are reasons."""
     defaults: dict[str, Any] = {
         "sample_id": hashlib.sha256(str(number).encode()).hexdigest()[:32],

@@ -69,6 +69,8 @@ async def forget(
     await _until_none(lambda: places.erasures.under_way(before=erasure.began, of=identity), wait_seconds)
     inventory = await places.erasures.rename(erasure, identity, at=places.now())
     report("no row of the ledger has the name of the person any more")
+    await places.erasures.unchart(erasure, identity)
+    report("no chart has a sample of the person any more")
     inventory, physically = await _erase_vectors(identity, erasure, places)
     report("nothing of the person is in the gallery any more")
     kept = await _remove_images(identity, inventory, places)

@@ -2,114 +2,28 @@
 
 import json
 import random
-from collections.abc import AsyncIterator, Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Callable
+from datetime import datetime, timedelta
 from typing import Any
 
-import numpy as np
 import pytest
 from sqlalchemy import func, select
 
 from streams.adapters.chart_rows import outbox, samples
-from streams.adapters.charts import SqlChartBook
-from streams.adapters.charts_drawn import drawn
 from streams.adapters.database import Database
 from streams.core.drift.book import turn
-from streams.core.drift.chart import observe
-from streams.core.drift.plan import Plan
-from streams.core.gallery import Identity, Origin, Reference
 from streams.core.records import Record
-from streams.core.similarity import centroid, unit
-from streams.events import SampleJudged
-from streams.ports import Monitoring
 from streams.steps import monitor
-from streams.testing.examiner import STUB_SPACE
 from streams.testing.gallery import InMemoryGallery
 from streams.testing.messages import message
-from streams.testing.services import FrozenClock
 from streams.testing.verdicts import judged
 from streams.topics import SAMPLES_ACCEPTED
-
-PLAN = Plan(window_seconds=60, lateness_seconds=30, calibration=50, charts=1, windows_between_false_alarms=50)
-BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
-BATCH = 40
-
-
-def generated(count: int = 420, *, falls_at: int = 200) -> list[SampleJudged]:
-    """Return verdicts on two people, six a minute; similarity falls by two standard deviations."""
-    rng = np.random.default_rng(7)
-    values = 0.7 + 0.05 * (rng.normal(size=count) - 2 * (np.arange(count) >= falls_at))
-    return [
-        judged(
-            number,
-            identity=("anna", "bert")[number % 2],
-            judged_at=BEGIN + timedelta(seconds=10 * number),
-            similarity=round(float(value), 4),
-            margin=0.2,
-        )
-        for number, value in enumerate(values)
-    ]
-
-
-def trained(steps: int = 12, each: int = 8, *, falls_at: int = 9) -> list[SampleJudged]:
-    """Return verdicts on a training run of anna; from a step on similarity is much lower."""
-    rng = np.random.default_rng(8)
-    return [
-        judged(
-            10_000 + step * each + number,
-            kind="training",
-            source="run-1",
-            step=100 * step,
-            judged_at=BEGIN + timedelta(seconds=step * each + number),
-            similarity=round(float(0.7 + 0.05 * (rng.normal() - 6 * (step >= falls_at))), 4),
-            margin=0.2,
-        )
-        for step in range(steps)
-        for number in range(each)
-    ]
-
-
-class Bench:
-    """One book, a monitor, and what it has told."""
-
-    def __init__(self, database: Database, gallery: InMemoryGallery) -> None:
-        self.database = database
-        self.book = SqlChartBook(database, PLAN)
-        self.services = Monitoring(self.book, gallery, PLAN, FrozenClock())
-        self.told: list[Record] = []
-
-    async def read(self, verdicts: Sequence[SampleJudged], *, note: bool = True) -> None:
-        """Read verdicts in batches, as an agent does."""
-        for begin in range(0, len(verdicts), BATCH):
-            batch = [message(one, topic=SAMPLES_ACCEPTED) for one in verdicts[begin : begin + BATCH]]
-            effects = await monitor(batch, self.services)
-            self.told += effects.records
-            if note:
-                await self.book.told(effects.told)
-
-    def messages(self, topic: str = "drift.alerts") -> list[dict[str, Any]]:
-        return [json.loads(record.value or b"") for record in self.told if record.topic == topic]
-
-    async def shown(self) -> str:
-        """Return all that ``likeness drift show --json`` shows."""
-        return json.dumps([one.as_dict(PLAN) for one in await drawn(self.database, PLAN)])
+from tests.charted import BATCH, BEGIN, PLAN, Bench, gallery_of, generated, observations, trained
 
 
 @pytest.fixture
 async def gallery() -> InMemoryGallery:
-    """Anna and bert are enrolled, and every sample has an embedding near theirs."""
-    gallery, rng = InMemoryGallery(STUB_SPACE), np.random.default_rng(9)
-    towards = {"anna": np.eye(8)[0], "bert": np.eye(8)[1]}
-    for name, direction in towards.items():
-        vectors = [unit((direction + 0.2 * rng.normal(size=8)).astype(np.float32)) for _ in range(3)]
-        references = [Reference(f"{name}-{n}", name, Origin.SYNTHETIC, "0" * 64, one) for n, one in enumerate(vectors)]
-        await gallery.enrol(Identity(name, Origin.SYNTHETIC, centroid(vectors), 3, 1.0), references)
-    near = {
-        one.sample_id: unit((towards[one.identity] + 0.2 * rng.normal(size=8)).astype(np.float32))
-        for one in [*generated(), *trained()]
-    }
-    await gallery.remember(near)
-    return gallery
+    return await gallery_of([*generated(), *trained()])
 
 
 @pytest.fixture
@@ -205,10 +119,7 @@ async def test_a_worker_that_dies_after_the_samples_are_stored_draws_the_charts_
     verdicts = generated()
     for begin in range(0, len(verdicts), BATCH):  # every batch dies once, before its pages are turned
         batch = verdicts[begin : begin + BATCH]
-        observations = [
-            each for one in batch for each in observe(one, window_seconds=PLAN.window_seconds, plan=PLAN.version)
-        ]
-        await bench.book.put(observations)
+        await bench.book.put(observations(batch))
         await bench.read(batch)
     straight = await another()
     await straight.read(verdicts)
@@ -227,11 +138,7 @@ async def test_what_was_not_noted_as_delivered_is_told_again_to_the_byte(bench: 
 
 
 async def test_of_two_that_turn_a_page_at_once_one_turns_it(bench: Bench):
-    verdicts = generated()
-    observations = [
-        each for one in verdicts for each in observe(one, window_seconds=PLAN.window_seconds, plan=PLAN.version)
-    ]
-    scopes = await bench.book.put(observations)
+    scopes = await bench.book.put(observations(generated()))
     pages = await bench.book.pages(scopes)
     embeddings = await bench.services.gallery.recall([name for page in pages for name in page.wanted])
     turned = [turn(page, PLAN, embeddings, {}) for page in pages]

@@ -17,9 +17,12 @@ from streams.core.ledger import Outcome, Registration, State, asked_for
 from streams.core.records import Record
 from streams.errors import ForgottenMeanwhile
 from streams.events import Decision, ImageRef, SampleJudged, to_json
+from streams.testing.examiner import STUB_SPACE
+from streams.testing.gallery import InMemoryGallery
 from streams.testing.messages import request
 from streams.tools.audit_records import digest
 from streams.tools.audit_rows import read_names, read_reopened, read_rows
+from tests.charted import Bench, generated
 from tests.delivered import delivered
 
 AT = datetime(2030, 1, 1, 12, tzinfo=UTC)
@@ -258,12 +261,14 @@ async def test_an_sqlite_file_holds_nothing_of_what_was_deleted(sqlite_url: str,
     ledger, erasures = SqlLedger(database), SqlErasures(database)
     await SqlConsentRegister(database).grant("anna", evidence="form", at=AT, expires=None)
     await ended(ledger)
+    await Bench(database, InMemoryGallery(STUB_SPACE)).read(generated())
 
     def holds() -> bool:
         return any(b"anna" in path.read_bytes() for path in ledger_folder.iterdir())
 
     assert holds()
     erasure = await forgotten(erasures)
+    await erasures.unchart(erasure, "anna")
     await erasures.sweep(erasure, "anna")
     await erasures.finish(erasure, at=AT)
     assert await erasures.compact()

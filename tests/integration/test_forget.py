@@ -24,6 +24,7 @@ from streams.core.consent import Consent
 from streams.core.faces import Embedding
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.similarity import unit
+from streams.events import SampleJudged
 from streams.ports import Services
 from streams.steps import generate, judge
 from streams.testing.examiner import STUB_SPACE
@@ -34,6 +35,7 @@ from streams.testing.milvus_server import MilvusServer
 from streams.testing.services import services as on_stand_ins
 from streams.tools.byte_scan import scan
 from streams.tools.forget import Places, forget
+from tests.charted import Bench, generated
 
 ANNA, BERT = "anna-of-the-tests", "bert-of-the-tests"
 # No two numbers of a vector are alike: one that is shifted must not be another.
@@ -53,15 +55,22 @@ class Road:
     places: Places
 
     async def fill(self) -> None:
-        """Enrol two people, and have samples of both generated and judged; each verdict names the other, too."""
+        """Enrol two people, and have samples of both generated, judged and charted; each verdict names the other, too.
+
+        Charts also have a longer past, in which similarity falls: alerts name samples of both.
+        """
+        bench = Bench(self.database, self.services.gallery)
         for name, direction in DIRECTIONS.items():
             await self._enrol(name, direction)
         for name in DIRECTIONS:
             asked = message(request(identity=name, request_id=f"r-{name[0]}", count=3))
             made = await deliver(generate, [asked], self.services)
-            await deliver(judge, list(map(read_back, made)), self.services)
+            ends = await deliver(judge, list(map(read_back, made)), self.services)
             sample = training_sample(png(picture(DIRECTIONS[name], side=99)), identity=name, run_id=f"run-{name[0]}")
-            await deliver(judge, [message(sample)], self.services)
+            ends += await deliver(judge, [message(sample)], self.services)
+            await bench.read([SampleJudged.model_validate_json(end.value or b"") for end in ends])
+        await bench.read(generated(people=(ANNA, BERT)))
+        assert {moved["identity"] for alert in bench.messages() for moved in alert["moved_by"]} == {ANNA, BERT}
 
     async def _enrol(self, name: str, direction: Any) -> None:
         references = []
@@ -168,6 +177,7 @@ async def test_nothing_is_left_of_whoever_is_forgotten_and_nobody_else_is_touche
 
         assert (receipt.left, receipt.complete) == ({}, True)
         assert receipt.found["samples"] == 4
+        assert receipt.found["charted samples"] == receipt.deleted["charted samples"] == 4 + len(generated()) // 2
         assert receipt.found["images"] == receipt.deleted["images"] == 6  # two references, three made, one trained
         assert (receipt.found["vectors in references"], receipt.found["vectors in samples"]) == (2, 4)
         assert here.holding(ANNA.encode(), *raw) == []

@@ -12,10 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.drift.book import Page, Turned, turn
-from streams.core.drift.calibration import FEWEST_IN_WINDOW, Calibration, joined
+from streams.core.drift.calibration import FEWEST_IN_WINDOW, PART_OF_CALIBRATION, Calibration, joined
 from streams.core.drift.chart import NO_FACE, Chart, Kind, Observation, closed_before, observe
 from streams.core.drift.fold import Control, fold
-from streams.core.drift.limits import PART_OF_CALIBRATION
 from streams.core.drift.notices import Notice
 from streams.core.drift.plan import Plan
 from streams.core.drift.whitening import Whitening

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.special import ndtri
 
+from streams.core.drift.calibration import PART_OF_CALIBRATION
 from streams.core.drift.limits import (
     CONFIDENCE,
-    PART_OF_CALIBRATION,
     cusum_limit,
     guaranteed_cusum_limit,
     mewma_limit,

@@ -12,21 +12,24 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-
-from scipy.special import ndtri
-from scipy.stats import chi2
+from statistics import NormalDist
 
 from streams.core.drift.chart import Observation
-from streams.core.drift.limits import PART_OF_CALIBRATION
 
 #: An identity with fewer calibration scores is compared with all such identities together.
 FEWEST_OF_ONE = 10
+#: Under this name lie the scores of those identities.
+TOGETHER = ""
 #: A window with fewer scores is joined to the next one.
 FEWEST_IN_WINDOW = 5
+#: A window weighs at most as much as so large a part of the calibration.
+PART_OF_CALIBRATION = 25
+#: A calibration of fewer scores is called provisional.
+FEWEST_SCORES = 50
 
 #: Fewer windows say nothing about how much they vary.
 _FEWEST_WINDOWS = 10
-_TOGETHER = ""
+_NORMAL = NormalDist()
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class WindowScore:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Scores in control, sorted, by identity; those of identities that have few lie together under ``""``."""
+    """Scores in control, sorted, by identity; those of identities that have few lie together."""
 
     through: int
     """The last window that is part of it."""
@@ -59,7 +62,7 @@ class Calibration:
                 by_identity[one.identity].append(one.score)
         strata: defaultdict[str, list[int]] = defaultdict(list)
         for identity, scores in by_identity.items():
-            strata[identity if len(scores) >= FEWEST_OF_ONE else _TOGETHER] += scores
+            strata[identity if len(scores) >= FEWEST_OF_ONE else TOGETHER] += scores
         charts = tuple(sorted({one.chart.key for one in observations}))
         plain = Calibration(through, charts, {name: tuple(sorted(strata[name])) for name in sorted(strata)})
         return replace(plain, spread=_spread(plain, observations))
@@ -71,7 +74,7 @@ class Calibration:
 
     def stratum(self, identity: str) -> str:
         """Return with whom an identity is compared: with itself, or with all of whom little is known."""
-        return identity if identity in self.strata else _TOGETHER
+        return identity if identity in self.strata else TOGETHER
 
     def normal_score(self, one: Observation) -> float | None:
         """Return the sample's normal score: below 0 where it is less similar than half of the calibration.
@@ -83,7 +86,7 @@ class Calibration:
         if not known or one.score is None:
             return None
         below, up_to = bisect_left(known, one.score), bisect_right(known, one.score)
-        return float(ndtri(((below + up_to) / 2 + 0.5) / (len(known) + 1)))
+        return _NORMAL.inv_cdf(((below + up_to) / 2 + 0.5) / (len(known) + 1))
 
     def window(self, observations: Iterable[Observation]) -> WindowScore:
         """Return what a window says: Z = (mean normal score) * sqrt(weight) / spread.
@@ -151,6 +154,8 @@ def _counts(one: Observation, calibration: Calibration | None) -> bool:
 
 def _spread(calibration: Calibration, observations: Sequence[Observation]) -> float:
     """Return the standard deviation of in-control windows beside what it should be; 1 where it may be that."""
+    from scipy.special import chdtri  # loaded by those who chart, and by no other worker
+
     by_chart: defaultdict[str, list[Observation]] = defaultdict(list)
     for one in observations:
         by_chart[one.chart.key].append(one)
@@ -159,6 +164,6 @@ def _spread(calibration: Calibration, observations: Sequence[Observation]) -> fl
         for group in joined(by_chart[name], calibration)[0]:
             scores = [z for one in group if (z := calibration.normal_score(one)) is not None]
             squares.append(math.fsum(scores) ** 2 / len(scores))
-    if len(squares) < _FEWEST_WINDOWS or math.fsum(squares) <= chi2.ppf(0.95, len(squares)):
+    if len(squares) < _FEWEST_WINDOWS or math.fsum(squares) <= chdtri(len(squares), 0.05):
         return 1.0
     return round(math.sqrt(math.fsum(squares) / len(squares)), 6)

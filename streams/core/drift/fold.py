@@ -7,9 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from streams.core.drift import charts
-from streams.core.drift.calibration import Calibration, joined
+from streams.core.drift.calibration import PART_OF_CALIBRATION, Calibration, joined
 from streams.core.drift.chart import Chart, Kind, Observation
-from streams.core.drift.limits import PART_OF_CALIBRATION
 from streams.core.drift.plan import Plan
 from streams.core.drift.whitening import Whitening
 from streams.core.faces import Embedding

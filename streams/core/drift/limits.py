@@ -15,15 +15,12 @@ import numpy as np
 from scipy.optimize import brentq
 from scipy.special import ndtri
 
+from streams.core.drift.calibration import PART_OF_CALIBRATION
 from streams.core.drift.mewma_run_length import mewma_arl
 from streams.core.drift.run_length import Floats, cusum_arl
 
 #: Of so many calibrations the limit holds.
 CONFIDENCE = 0.9
-#: A window weighs at most as much as so large a part of the calibration.
-PART_OF_CALIBRATION = 25
-#: A calibration of fewer scores is called provisional.
-FEWEST_SCORES = 50
 
 #: Steps along both errors, by which it is seen which of them is worse.
 _STEPS = np.array([[-0.1, 0.0], [0.1, 0.0], [0.0, -0.1], [0.0, 0.1]])

@@ -5,7 +5,7 @@ import json
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from streams.core.drift.limits import FEWEST_SCORES, guaranteed_cusum_limit, mewma_limit
+from streams.core.drift.calibration import FEWEST_SCORES
 
 #: Ways in which one chart can raise an alert: a fall, a rise and a shift.
 STATISTICS = 3
@@ -48,8 +48,12 @@ class Plan:
     @cached_property
     def cusum_limit(self) -> float:
         """Of both CUSUMs. Takes seconds, the first time in a process."""
+        from streams.core.drift.limits import guaranteed_cusum_limit  # brings scipy, which only those need who chart
+
         return guaranteed_cusum_limit(self.arl, k=self.k, scores=self.calibration)
 
     def shift_limit(self, dimensions: int) -> float:
         """Return h4 of a MEWMA of so many dimensions."""
+        from streams.core.drift.limits import mewma_limit
+
         return mewma_limit(self.arl, dimensions=dimensions, weight=self.weight)

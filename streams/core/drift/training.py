@@ -23,7 +23,7 @@ LOST_STEPS = 3
 COLLAPSED = 0.5
 #: Copies are too many where their share is above this beyond doubt.
 COPIES = 0.01
-_COPY_CODES = frozenset({"copy", "near-copy"})
+_COPY_CODES = frozenset({ReasonCode.COPY.value, ReasonCode.NEAR_COPY.value})
 _ABSTENTION_CODES = frozenset(code.value for code in ABSTENTIONS)
 
 

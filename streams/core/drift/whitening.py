@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.drift.calibration import FEWEST_IN_WINDOW, Calibration
+from streams.core.drift.calibration import FEWEST_IN_WINDOW, PART_OF_CALIBRATION, Calibration
 from streams.core.drift.chart import Observation
-from streams.core.drift.limits import PART_OF_CALIBRATION
 from streams.core.faces import Embedding
 
 Floats = npt.NDArray[np.float64]
