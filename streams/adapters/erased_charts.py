@@ -6,16 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
 
 from streams import topics
-from streams.adapters.chart_rows import (
-    charts,
-    notices,
-    outbox,
-    points,
-    samples,
-    scopes,
-    steps,
-    told_ids,
-)
+from streams.adapters.chart_rows import charts, notices, outbox, points, samples, scopes, steps, told_ids
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.fold import Point
 from streams.core.drift.forgotten import alert_without, calibration_without, point_without
