@@ -1,7 +1,7 @@
 """The originals in Milvus: imprints of images that no sample may be a copy of, a collection for each descriptor.
 
-Milvus Lite has no vectors of bits. Bits as floats of 0 and 1 work on every server: the square of their L2 distance is
-the number of bits that differ.
+Milvus Lite has no vectors of bits, and searches by L2 in as much memory as all rows take, times the probes. So bits are
+floats of -1 and 1 at unit length, as every other vector here: of d bits, (1 - cosine) * d / 2 differ.
 """
 
 import contextlib
@@ -10,13 +10,14 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from streams.adapters import milvus_opening
 from streams.adapters.milvus_calls import Calls, require_address
 from streams.adapters.milvus_rows import Hit, Rows
 from streams.adapters.milvus_schema import Collection, Row
-from streams.core.copies import TOLD, Descriptor, Imprints, Measure, Original, nearest
+from streams.core.copies import TOLD, Descriptor, Imprint, Imprints, Measure, Original, nearest
 from streams.core.enrolment import require_name
 from streams.errors import LikenessError
 from streams.events import NearOriginal, OriginalKind
@@ -37,6 +38,9 @@ _ASKED = TOLD * MOST_IMPRINTS
 #: Begins the name of every such collection.
 _PREFIX = "originals_"
 
+#: Numbers of bits are few, and many far originals equally near: of near ones alone is it settled which come first.
+_SETTLED_FROM = 0.5
+
 _FIELDS = ["original_id", "kind", "identity", "image_sha256", "place"]
 
 
@@ -52,8 +56,7 @@ class MilvusOriginals:
         self._uri = uri
         self._descriptor = descriptor
         mark = re.sub(r"\W", "_", descriptor.fingerprint.rpartition("/")[2], flags=re.ASCII)
-        metric = "L2" if descriptor.measure is Measure.BITS else "COSINE"
-        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint", metric)
+        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint")
         self._calls = Calls(uri, token, timeout_seconds, self._load)
         self._unsettled = 0
 
@@ -79,7 +82,7 @@ class MilvusOriginals:
             require_name(one.original_id, "id of an original")
             if one.identity:
                 require_name(one.identity, "identity")
-        rows = [row for one in originals for row in _rows_of(one)]
+        rows = [row for one in originals for row in self._rows_of(one)]
         await self._run(lambda client: self._register(client, rows))
 
     async def remove(self, original_ids: Iterable[str]) -> None:
@@ -101,18 +104,43 @@ class MilvusOriginals:
         return await self._run(lambda rows: rows.count(self._collection, matching))
 
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
-        flat = [imprint for imprints in probes for imprint in imprints]
+        flat = [self._vector(imprint) for imprints in probes for imprint in imprints]
         if not flat:
             return [() for _ in probes]
-        found = iter(await self._run(lambda rows: rows.nearest(self._collection, flat, _ASKED, _FIELDS)))
+        found = iter(
+            await self._run(
+                lambda rows: rows.nearest(self._collection, flat, _ASKED, _FIELDS, settled_from=_SETTLED_FROM)
+            )
+        )
         return [nearest(self._near(hit) for _ in imprints for hit in next(found)) for imprints in probes]
+
+    def _vector(self, imprint: Imprint) -> Imprint:
+        if self._descriptor.measure is Measure.COSINE:
+            return imprint
+        return np.asarray((2 * imprint - 1) / self._descriptor.dimension**0.5, dtype=np.float32)
+
+    def _rows_of(self, original: Original) -> list[Row]:
+        """Return a row for each imprint; the first comes last, because by it the original counts as known."""
+        rows: list[Row] = [
+            {
+                "imprint_id": _key(original.original_id, place),
+                "imprint": self._vector(imprint),
+                "original_id": original.original_id,
+                "kind": original.kind,
+                "identity": original.identity,
+                "image_sha256": original.image_sha256,
+                "place": place,
+            }
+            for place, imprint in enumerate(original.imprints)
+        ]
+        return rows[::-1]
 
     def _near(self, hit: Hit) -> NearOriginal:
         row = hit.row
         if self._descriptor.measure is Measure.BITS:
-            how: dict[str, Any] = {"bits": round(-hit.nearness)}
+            how: dict[str, Any] = {"bits": round((1 - hit.similarity) * self._descriptor.dimension / 2)}
         else:
-            how = {"similarity": hit.nearness}
+            how = {"similarity": hit.similarity}
         return NearOriginal(
             original_id=row["original_id"],
             kind=row["kind"],
@@ -171,23 +199,6 @@ def _schema(collection: Collection, descriptor: Descriptor) -> CollectionSchema:
     built.add_field("image_sha256", DataType.VARCHAR, max_length=64)
     built.add_field("place", DataType.INT64)
     return built
-
-
-def _rows_of(original: Original) -> list[Row]:
-    """Return a row for each imprint; the first comes last, because by it the original counts as known."""
-    rows = [
-        {
-            "imprint_id": _key(original.original_id, place),
-            "imprint": imprint,
-            "original_id": original.original_id,
-            "kind": original.kind,
-            "identity": original.identity,
-            "image_sha256": original.image_sha256,
-            "place": place,
-        }
-        for place, imprint in enumerate(original.imprints)
-    ]
-    return rows[::-1]
 
 
 def _rows_in(rows: Rows, name: str) -> int:
