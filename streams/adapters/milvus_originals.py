@@ -7,6 +7,7 @@ floats of -1 and 1 at unit length, as every other vector here: of d bits, (1 - c
 import contextlib
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
@@ -28,6 +29,9 @@ log = logging.getLogger(__name__)
 
 #: So many rows may lie in Milvus Lite's memory before it is told to write them down.
 SETTLE_ROWS = 2000
+
+#: How long originals that were counted are not counted again, in seconds: to count, Milvus Lite looks at every row.
+COUNTED_SECONDS = 60.0
 
 #: No original has more imprints than this: two views, and the mirror image of each.
 MOST_IMPRINTS = 4
@@ -59,6 +63,7 @@ class MilvusOriginals:
         self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint")
         self._calls = Calls(uri, token, timeout_seconds, self._load)
         self._unsettled = 0
+        self._counted, self._counted_until = 0, 0.0
 
     async def open(self) -> None:
         """Find the collection of this descriptor, or make it: an empty one says as much as none.
@@ -102,6 +107,12 @@ class MilvusOriginals:
     async def count(self, kind: OriginalKind | None = None) -> int:
         matching = "place == 0" if kind is None else f'place == 0 and kind == "{kind}"'
         return await self._run(lambda rows: rows.count(self._collection, matching))
+
+    async def about(self) -> int:
+        if not self._counted or time.monotonic() > self._counted_until:
+            self._counted = await self.count()
+            self._counted_until = time.monotonic() + COUNTED_SECONDS
+        return self._counted
 
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         flat = [self._vector(imprint) for imprints in probes for imprint in imprints]
