@@ -13,7 +13,7 @@ from streams.testing.milvus_server import MilvusServer
 from tests.promises.gallery import SPACE
 from tests.promises.milvus import emptied
 
-PEOPLE = ("anna", "annabelle", "bert")
+PEOPLE = ("anna-to-erase", "annabelle", "bert-to-keep")
 RANDOM = np.random.default_rng(7)
 
 
@@ -41,26 +41,26 @@ async def test_whoever_is_erased_is_found_by_no_search_and_everybody_else_as_bef
         for identity, references in enrolled.values():
             await gallery.enrol(identity, references)
         await gallery.remember(samples)
-        version, probe = await gallery.version(), enrolled["bert"][1][0].embedding
+        version, probe = await gallery.version(), enrolled["bert-to-keep"][1][0].embedding
         [before] = await gallery.search([probe], identities=1, references=1)
         vectors = MilvusVectors(server.uri, server.token, 20)
         try:
-            found = await vectors.find("anna", mine)
+            found = await vectors.find("anna-to-erase", mine)
             assert sum(found.counts.values()) == 5
             assert len(found.vectors) == 4  # the centroid is the first reference
-            assert found.images == {one.image_sha256 for one in enrolled["anna"][1]}
-            shared = enrolled["bert"][1][0].image_sha256
-            assert await vectors.depicted([shared, *found.images], except_of="anna") == {shared}
+            assert found.images == {one.image_sha256 for one in enrolled["anna-to-erase"][1]}
+            shared = enrolled["bert-to-keep"][1][0].image_sha256
+            assert await vectors.depicted([shared, *found.images], except_of="anna-to-erase") == {shared}
 
             for _ in range(2):  # again changes nothing
-                await vectors.erase("anna", mine)
-                assert await vectors.left("anna", mine) == {}
+                await vectors.erase("anna-to-erase", mine)
+                assert await vectors.left("anna-to-erase", mine) == {}
         finally:
             await vectors.close()
 
-        assert await gallery.names() == ["annabelle", "bert"]
+        assert await gallery.names() == ["annabelle", "bert-to-keep"]
         assert (await gallery.recall(list(samples))).keys() == set(theirs)
-        assert await gallery.references("anna") == []
+        assert await gallery.references("anna-to-erase") == []
         assert await gallery.search([probe], identities=1, references=1) == [before]
         assert await gallery.version() not in ("", version)
         await gallery.unremember(theirs)
