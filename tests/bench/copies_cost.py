@@ -27,7 +27,7 @@ from tests.bench.copies import BATCH, FIRST_PERSON, Studio
 
 ROUNDS = 5
 #: Originals that are registered, with four imprints each.
-SIZES = (0, 100, 1_000, 5_000)
+SIZES = (0, 100, 1_000)
 
 
 def random_originals(start: int, stop: int) -> list[Original]:
@@ -60,6 +60,7 @@ async def search(originals: MilvusOriginals, probes: list[Imprints], server: int
         for start in range(held, size, 500):
             await originals.register(random_originals(start, min(start + 500, size)))
         held = size
+        await originals.open()  # Milvus Lite writes its memory down, as at the end of every command
         table[f"{size} originals"] = {
             "are there any": await cost(originals.about, server),
             "search": await cost(lambda: originals.nearest(probes), server) if size else 0.0,
