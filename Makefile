@@ -26,7 +26,12 @@ demo: .venv/ready ## Watch the whole road run on real parts, and read the report
 	@$(BIN)/likeness demo $(ARGS)
 
 test: .venv/ready ## Run every test: unit, contract, integration, acceptance, faults
+ifeq ($(ARGS),)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile streams generators tests/unit tests/contract tests/integration
+	@$(BIN)/python -m pytest tests/acceptance tests/faults
+else
 	@$(BIN)/python -m pytest $(ARGS)
+endif
 
 unit: .venv/ready ## Run the unit and contract tests: of servers, PostgreSQL alone
 	@$(BIN)/python -m pytest streams generators tests/unit tests/contract $(ARGS)

@@ -258,7 +258,7 @@ class SampleJudged(Body):
     originals: tuple[NearOriginal, ...] = ()
     """The registered images that the sample is nearest to as a picture, whether it is a copy or not."""
     originals_searched: int | None = None
-    """How many were searched; left out where none are registered."""
+    """How many were searched, as of a minute ago at most; left out where none are registered."""
     copy_descriptor: str | None = None
     """Fingerprint of what they were compared by."""
     precision: Precision | None = None

@@ -106,6 +106,9 @@ class Originals(Protocol):
     async def count(self, kind: OriginalKind | None = None) -> int:
         """Return how many originals are registered, of one kind or of any."""
 
+    async def about(self) -> int:
+        """Return about how many are registered, quickly: none exactly where there are none, else as of a minute ago."""
+
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""
 

@@ -46,8 +46,19 @@ class CopyHash:
     what = HASH
 
     def __init__(self, landmarks: Landmarks) -> None:
-        """Take what finds a face's landmarks."""
+        """Take what finds a face's landmarks.
+
+        Raises:
+            Unready: If ImageHash is not installed.
+        """
+        try:
+            import imagehash
+        except ImportError as error:
+            raise Unready(
+                f"expected ImageHash to recognise copies, got {error}; run `pip install 'likeness-qc[engine]'`"
+            ) from error
         self._landmarks = landmarks
+        self._hash = imagehash.phash
 
     def views(self, picture: Pixels, landmarks: Sequence[tuple[float, float]]) -> Views:
         """Return the whole picture, 64 x 64, and where there is a face, 126 x 126 around it, upright."""
@@ -68,20 +79,13 @@ class CopyHash:
         for whole, *face in pictures:
             upright = [whole, *(_cut_out(one, next(places)) for one in face)]
             seen = [each for one in upright for each in ([one, one[:, ::-1]] if mirrored else [one])]
-            made.append(tuple(_hashed(one) for one in seen))
+            made.append(tuple(self._imprint(one) for one in seen))
         return made
+
+    def _imprint(self, view: Pixels) -> Imprint:
+        bits = self._hash(Image.fromarray(np.ascontiguousarray(view)), hash_size=SIZE).hash
+        return np.asarray(bits, dtype=np.float32).ravel()
 
 
 def _cut_out(picture: Pixels, aligned: Affine) -> Pixels:
     return warped(picture, aligned @ np.diag([1 / ALIGNED, 1 / ALIGNED, 1]), ALIGNED)
-
-
-def _hashed(picture: Pixels) -> Imprint:
-    try:
-        import imagehash
-    except ImportError as error:
-        raise Unready(
-            f"expected ImageHash to recognise copies, got {error}; run `pip install 'likeness-qc[engine]'`"
-        ) from error
-    bits = imagehash.phash(Image.fromarray(np.ascontiguousarray(picture)), hash_size=SIZE).hash
-    return np.asarray(bits, dtype=np.float32).ravel()

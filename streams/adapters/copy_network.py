@@ -51,7 +51,10 @@ class CopyNetwork:
             Unready: If onnxruntime, or for TorchScript torch, is not installed.
         """
         run, side = _onnx(file, settings) if file.suffix == ".onnx" else (_torchscript(file), SIDE)
-        tried = run(np.zeros((1, 3, side, side), np.float32))
+        try:
+            tried = run(np.zeros((1, 3, side, side), np.float32))
+        except (RuntimeError, AttributeError) as error:
+            raise _refused(file, str(error)) from error
         if tried.ndim != 2 or len(tried) != 1:
             raise _refused(file, f"one that returns {tried.shape} of one picture, expected (1, d)")
         what = Descriptor(
@@ -89,10 +92,14 @@ def _onnx(file: Path, settings: Settings) -> tuple[Run, int]:
     if len(entries) != 1 or len(shape) != 4:
         raise _refused(file, f"one that takes {[entry.shape for entry in entries]}")
 
+    from onnxruntime.capi import onnxruntime_pybind11_state as says
+
     def run(values: Floats) -> Floats:
-        # One at a time: a network that was exported for one picture takes no more.
-        outputs = [session.run(None, {entries[0].name: values[place : place + 1]})[0] for place in range(len(values))]
-        return np.concatenate(outputs)
+        try:
+            # One at a time: a network that was exported for one picture takes no more.
+            return np.concatenate([session.run(None, {entries[0].name: one[None]})[0] for one in values])
+        except (says.Fail, says.InvalidArgument, says.RuntimeException) as error:
+            raise RuntimeError(str(error)) from error
 
     return run, shape[2] if isinstance(shape[2], int) else SIDE
 

@@ -204,6 +204,6 @@ class MilvusGallery:
 
 def _neighbourhood(people: Sequence[Hit], pictures: Sequence[Hit]) -> Neighbourhood:
     return Neighbourhood(
-        identities=tuple(NearIdentity(hit.key, hit.nearness, hit.row["protected"]) for hit in people),
-        references=tuple((hit.key, hit.row["identity"], hit.nearness) for hit in pictures),
+        identities=tuple(NearIdentity(hit.key, hit.similarity, hit.row["protected"]) for hit in people),
+        references=tuple((hit.key, hit.row["identity"], hit.similarity) for hit in pictures),
     )

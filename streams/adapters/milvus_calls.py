@@ -37,6 +37,9 @@ _TRANSIENT_CODES = {2, 3, 4, 7, 8, 9, 27, 103, *range(500, 505), *range(600, 604
 #: What a server says that is still starting, under codes that mean "unknown".
 _STARTING = ("not ready", "service unavailable")
 
+#: What Milvus Lite says to whoever writes while the collection is written anew.
+_WRITTEN_ANEW = "WAL already closed"
+
 _REFUSED_CODES = {1400, 1401, 1800}
 _NOT_LOADED_CODES = {101}
 _NO_COLLECTION_CODES = {100}
@@ -197,6 +200,7 @@ def _passes_by_itself(error: MilvusException) -> bool:
         or error.code in _TRANSIENT_CODES | _NOT_LOADED_CODES
         or error.compatible_code in _TRANSIENT_LEGACY
         or "Retry timeout" in error.message  # pymilvus itself gave up
+        or _WRITTEN_ANEW in error.message
         or (error.code == ErrorCode.UnexpectedError and _is_starting(error.message))
     )
 

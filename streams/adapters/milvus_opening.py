@@ -133,7 +133,7 @@ def index(rows: Rows, collection: Collection) -> None:
     # Zilliz Cloud knows only its own index.
     kind = "FLAT" if rows.client.is_self_hosted else "AUTOINDEX"
     params = MilvusClient.prepare_index_params()
-    params.add_index(collection.vector, index_type=kind, metric_type=collection.metric)
+    params.add_index(collection.vector, index_type=kind, metric_type="COSINE")
     try:
         rows.client.create_index(collection.name, params, timeout=LOAD_SECONDS)
     except MilvusException:

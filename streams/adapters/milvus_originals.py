@@ -1,22 +1,24 @@
 """The originals in Milvus: imprints of images that no sample may be a copy of, a collection for each descriptor.
 
-Milvus Lite has no vectors of bits. Bits as floats of 0 and 1 work on every server: the square of their L2 distance is
-the number of bits that differ.
+Milvus Lite has no vectors of bits, and searches by L2 in as much memory as all rows take, times the probes. So bits are
+floats of -1 and 1 at unit length, as every other vector here: of d bits, (1 - cosine) * d / 2 differ.
 """
 
 import contextlib
 import logging
 import re
+import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
+import numpy as np
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from streams.adapters import milvus_opening
 from streams.adapters.milvus_calls import Calls, require_address
 from streams.adapters.milvus_rows import Hit, Rows
 from streams.adapters.milvus_schema import Collection, Row
-from streams.core.copies import TOLD, Descriptor, Imprints, Measure, Original, nearest
+from streams.core.copies import TOLD, Descriptor, Imprint, Imprints, Measure, Original, nearest
 from streams.core.enrolment import require_name
 from streams.errors import LikenessError
 from streams.events import NearOriginal, OriginalKind
@@ -28,6 +30,9 @@ log = logging.getLogger(__name__)
 #: So many rows may lie in Milvus Lite's memory before it is told to write them down.
 SETTLE_ROWS = 2000
 
+#: How long originals that were counted are not counted again, in seconds: to count, Milvus Lite looks at every row.
+COUNTED_SECONDS = 60.0
+
 #: No original has more imprints than this: two views, and the mirror image of each.
 MOST_IMPRINTS = 4
 
@@ -36,6 +41,9 @@ _ASKED = TOLD * MOST_IMPRINTS
 
 #: Begins the name of every such collection.
 _PREFIX = "originals_"
+
+#: Numbers of bits are few, and many far originals equally near: of near ones alone is it settled which come first.
+_SETTLED_FROM = 0.5
 
 _FIELDS = ["original_id", "kind", "identity", "image_sha256", "place"]
 
@@ -52,10 +60,10 @@ class MilvusOriginals:
         self._uri = uri
         self._descriptor = descriptor
         mark = re.sub(r"\W", "_", descriptor.fingerprint.rpartition("/")[2], flags=re.ASCII)
-        metric = "L2" if descriptor.measure is Measure.BITS else "COSINE"
-        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint", metric)
+        self._collection = Collection(f"{_PREFIX}{mark}", "imprint_id", "imprint")
         self._calls = Calls(uri, token, timeout_seconds, self._load)
         self._unsettled = 0
+        self._counted, self._counted_until = 0, 0.0
 
     async def open(self) -> None:
         """Find the collection of this descriptor, or make it: an empty one says as much as none.
@@ -79,7 +87,7 @@ class MilvusOriginals:
             require_name(one.original_id, "id of an original")
             if one.identity:
                 require_name(one.identity, "identity")
-        rows = [row for one in originals for row in _rows_of(one)]
+        rows = [row for one in originals for row in self._rows_of(one)]
         await self._run(lambda client: self._register(client, rows))
 
     async def remove(self, original_ids: Iterable[str]) -> None:
@@ -100,19 +108,50 @@ class MilvusOriginals:
         matching = "place == 0" if kind is None else f'place == 0 and kind == "{kind}"'
         return await self._run(lambda rows: rows.count(self._collection, matching))
 
+    async def about(self) -> int:
+        if not self._counted or time.monotonic() > self._counted_until:
+            self._counted = await self.count()
+            self._counted_until = time.monotonic() + COUNTED_SECONDS
+        return self._counted
+
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
-        flat = [imprint for imprints in probes for imprint in imprints]
+        flat = [self._vector(imprint) for imprints in probes for imprint in imprints]
         if not flat:
             return [() for _ in probes]
-        found = iter(await self._run(lambda rows: rows.nearest(self._collection, flat, _ASKED, _FIELDS)))
+        found = iter(
+            await self._run(
+                lambda rows: rows.nearest(self._collection, flat, _ASKED, _FIELDS, settled_from=_SETTLED_FROM)
+            )
+        )
         return [nearest(self._near(hit) for _ in imprints for hit in next(found)) for imprints in probes]
+
+    def _vector(self, imprint: Imprint) -> Imprint:
+        if self._descriptor.measure is Measure.COSINE:
+            return imprint
+        return np.asarray((2 * imprint - 1) / self._descriptor.dimension**0.5, dtype=np.float32)
+
+    def _rows_of(self, original: Original) -> list[Row]:
+        """Return a row for each imprint; the first comes last, because by it the original counts as known."""
+        rows: list[Row] = [
+            {
+                "imprint_id": _key(original.original_id, place),
+                "imprint": self._vector(imprint),
+                "original_id": original.original_id,
+                "kind": original.kind,
+                "identity": original.identity,
+                "image_sha256": original.image_sha256,
+                "place": place,
+            }
+            for place, imprint in enumerate(original.imprints)
+        ]
+        return rows[::-1]
 
     def _near(self, hit: Hit) -> NearOriginal:
         row = hit.row
         if self._descriptor.measure is Measure.BITS:
-            how: dict[str, Any] = {"bits": round(-hit.nearness)}
+            how: dict[str, Any] = {"bits": round((1 - hit.similarity) * self._descriptor.dimension / 2)}
         else:
-            how = {"similarity": hit.nearness}
+            how = {"similarity": hit.similarity}
         return NearOriginal(
             original_id=row["original_id"],
             kind=row["kind"],
@@ -171,23 +210,6 @@ def _schema(collection: Collection, descriptor: Descriptor) -> CollectionSchema:
     built.add_field("image_sha256", DataType.VARCHAR, max_length=64)
     built.add_field("place", DataType.INT64)
     return built
-
-
-def _rows_of(original: Original) -> list[Row]:
-    """Return a row for each imprint; the first comes last, because by it the original counts as known."""
-    rows = [
-        {
-            "imprint_id": _key(original.original_id, place),
-            "imprint": imprint,
-            "original_id": original.original_id,
-            "kind": original.kind,
-            "identity": original.identity,
-            "image_sha256": original.image_sha256,
-            "place": place,
-        }
-        for place, imprint in enumerate(original.imprints)
-    ]
-    return rows[::-1]
 
 
 def _rows_in(rows: Rows, name: str) -> int:

@@ -1,7 +1,6 @@
 """Reading and writing rows of Milvus: in pieces that every server takes, and seen by whoever reads next."""
 
 import json
-import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -30,11 +29,10 @@ STRONG = "Strong"
 
 @dataclass(frozen=True)
 class Hit:
-    """One neighbour; larger is nearer."""
+    """One neighbour: cosine similarity in [-1, 1], rounded; larger is nearer."""
 
     key: str
-    nearness: float
-    """Cosine similarity in [-1, 1], rounded; in a collection by L2, minus the square of the distance."""
+    similarity: float
     row: Row
 
 
@@ -73,7 +71,7 @@ class Rows:
         """Give every row, in order of the key."""
         yield from self._pages(collection, "", fields)
 
-    def count(self, collection: Collection, matching: str = "") -> int:
+    def count(self, collection: Collection, matching: str) -> int:
         """Return how many rows match."""
         return int(self._query(collection, matching, ["count(*)"])[0]["count(*)"])
 
@@ -82,28 +80,42 @@ class Rows:
         return next(iter(self._query(collection, "", fields, limit=1)), None)
 
     def nearest(
-        self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: Sequence[str]
+        self,
+        collection: Collection,
+        probes: Sequence[Embedding],
+        limit: int,
+        fields: Sequence[str],
+        *,
+        settled_from: float = -1.0,
     ) -> list[list[Hit]]:
-        """Return for each probe the ``limit`` nearest rows: by nearness, on ties by key."""
+        """Return for each probe the ``limit`` nearest rows: by similarity, on ties by key.
+
+        Which of several equally near rows come last does not matter below the similarity ``settled_from``.
+        """
         if limit < 1:
             return [[] for _ in probes]
         return [
             hits
             for piece in _pieces(probes, KEYS)
-            for hits in self._nearest(collection, piece, min(limit, NEIGHBOURS), [collection.key, *fields])
+            for hits in self._nearest(
+                collection, piece, min(limit, NEIGHBOURS), [collection.key, *fields], settled_from
+            )
         ]
 
     def _nearest(
-        self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: list[str]
+        self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: list[str], settled_from: float
     ) -> list[list[Hit]]:
         asked = min(limit + 8, NEIGHBOURS)
         while True:
             found = self._search(collection, probes, asked, fields)
             # Which of several equally near rows Milvus gives depends on how they lie in it: ask for more until
             # the last that is wanted is nearer than the last that came, so that none of its equals is missing.
-            undecided = any(len(hits) == asked and hits[limit - 1].nearness == hits[-1].nearness for hits in found)
+            undecided = any(
+                len(hits) == asked and hits[limit - 1].similarity == hits[-1].similarity >= settled_from
+                for hits in found
+            )
             if not undecided or asked == NEIGHBOURS:
-                return [sorted(hits, key=lambda hit: (-hit.nearness, hit.key))[:limit] for hits in found]
+                return [sorted(hits, key=lambda hit: (-hit.similarity, hit.key))[:limit] for hits in found]
             asked = min(asked * 4, NEIGHBOURS)
 
     def _search(
@@ -115,14 +127,13 @@ class Rows:
             anns_field=collection.vector,
             limit=limit,
             output_fields=fields,
-            search_params={"metric_type": collection.metric},
+            search_params={"metric_type": "COSINE"},
             consistency_level=STRONG,
             timeout=self.timeout_seconds,
         )
-        # What Milvus calls the distance of the metric COSINE is the similarity; of L2 it is the distance's square.
-        nearness = rounded if collection.metric == "COSINE" else operator.neg
+        # What Milvus calls the distance of the metric COSINE is the similarity.
         return [
-            [Hit(hit["entity"][collection.key], nearness(hit["distance"]), hit["entity"]) for hit in hits]
+            [Hit(hit["entity"][collection.key], rounded(hit["distance"]), hit["entity"]) for hit in hits]
             for hits in answer
         ]
 

@@ -36,7 +36,6 @@ class Collection:
     name: str
     key: str
     vector: str
-    metric: str = "COSINE"
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ class Measurement(BaseModel):
     originals: tuple[NearOriginal, ...] = ()
     """The registered originals that the sample is nearest to as a picture; nearest first."""
     originals_searched: int | None = None
-    """How many there were; None = none, or not compared."""
+    """How many there were, as they were last counted; None = there were none."""
     copy_descriptor: str | None = None
     """Fingerprint of what they were compared by."""
     precision: Precision | None = None

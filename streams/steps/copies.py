@@ -14,7 +14,7 @@ class Compared:
     """What pictures were compared with, and what lies near each of them."""
 
     searched: int
-    """Originals that are registered; none: nothing was compared."""
+    """About how many originals are registered; none: nothing was compared."""
     descriptor: str = ""
     near: Mapping[str, tuple[NearOriginal, ...]] = field(default_factory=dict)
 
@@ -33,7 +33,7 @@ class Compared:
 
 async def compare(sightings: Mapping[str, Sighting], services: Services) -> Compared:
     """Compare pictures, each under a key, with every registered original, in one batch."""
-    searched = await services.originals.count()
+    searched = await services.originals.about()
     if not searched:
         return Compared(0)
     imprints = await services.imprinter.imprint(list(sightings.values()))

@@ -39,6 +39,9 @@ class InMemoryOriginals:
     async def count(self, kind: OriginalKind | None = None) -> int:
         return sum(kind in (None, one.kind) for one in self._held.values())
 
+    async def about(self) -> int:
+        return len(self._held)
+
     async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
         return [self._of(imprints) for imprints in probes]
 

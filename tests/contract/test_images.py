@@ -69,6 +69,18 @@ async def test_an_image_is_found_by_its_digest_alone(store: Store):
     assert await store.images.find("0" * 64) is None
 
 
+async def test_an_image_that_is_removed_is_gone_and_can_be_stored_again(store: Store):
+    ref, other = await store.images.put(b"one"), await store.images.put(b"another")
+
+    assert await store.images.remove(ref.sha256)
+    assert await store.images.find(ref.sha256) is None
+    assert not await store.images.remove(ref.sha256)
+    assert await store.images.get(other) == b"another"
+
+    assert await store.images.put(b"one") == ref
+    assert await store.images.get(ref) == b"one"
+
+
 async def test_the_same_bytes_are_the_same_image(store: Store):
     first, second = await asyncio.gather(store.images.put(b"picture"), store.images.put(b"picture"))
 

@@ -68,7 +68,7 @@ def test_the_cascade_changes_no_verdict(flips: Flips):
 
 def test_some_faces_are_looked_at_again_and_about_as_many_as_the_choice_counts_with(flips: Flips, precision: Precision):
     assert flips.again > 0
-    assert flips.again / flips.faces == pytest.approx(LOOKED_AT_AGAIN[precision], abs=0.1)
+    assert flips.again / flips.faces == pytest.approx(LOOKED_AT_AGAIN[precision], abs=0.15)
 
 
 def test_similarities_of_the_first_look_are_as_near_as_stated(flips: Flips):

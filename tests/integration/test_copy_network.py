@@ -23,13 +23,13 @@ from streams.wheels import sha256_of
 CELLS = 4
 
 
-def network(file: Path, side: int | str = 64, outputs: int = 1) -> Path:
+def network(file: Path, side: int | str = 64, outputs: int = 1, channels: int = 3) -> Path:
     """Write a network that takes means over 4 x 4 cells of each channel: 48 values; of ``outputs`` axes."""
     kernel = [(side if isinstance(side, int) else SIDE) // CELLS] * 2
     steps = [helper.make_node("AveragePool", ["pixels"], ["means"], kernel_shape=kernel, strides=kernel)]
     if outputs == 1:
         steps.append(helper.make_node("Flatten", ["means"], ["vector"]))
-    taken = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 3, side, side])
+    taken = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", channels, side, side])
     given = helper.make_tensor_value_info(["means", "vector"][outputs == 1], TensorProto.FLOAT, None)
     model = helper.make_model(
         helper.make_graph(steps, "means", [taken], [given]), opset_imports=[helper.make_opsetid("", 17)], ir_version=8
@@ -115,13 +115,15 @@ def test_a_torchscript_network_does_as_well(tmp_path: Path):
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["nothing.onnx", "words.onnx", "words.pt", "axes.onnx", "nothing.pt"])
+@pytest.mark.parametrize("name", ["nothing.onnx", "words.onnx", "words.pt", "axes.onnx", "grey.onnx", "nothing.pt"])
 def test_what_is_no_such_network_is_refused_by_name(tmp_path: Path, name: str):
     file = tmp_path / name
     if name.startswith("words"):
         file.write_text("no network")
     if name.startswith("axes"):
         network(file, outputs=3)
+    if name.startswith("grey"):
+        network(file, channels=1)
 
     with pytest.raises(BadInput, match=r"LIKENESS_COPY_DESCRIPTOR") as refused:
         CopyNetwork.load(file, settings(file))

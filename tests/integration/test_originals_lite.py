@@ -56,6 +56,14 @@ async def test_whoever_changes_the_descriptor_is_told_what_is_left_behind(
     assert all("`likeness index-training`" in one for one in told)
 
 
+async def test_who_compares_sees_at_once_that_somebody_else_has_registered_the_first(lite: MilvusServer):
+    descriptor = unused(DESCRIPTOR)
+    async with originals_on(lite, descriptor) as worker, originals_on(lite, descriptor) as indexing:
+        assert await worker.about() == 0
+        await indexing.register([original("one", bits(1))])
+        assert await worker.about() == 1
+
+
 async def test_what_was_registered_is_there_after_a_restart_of_the_client(lite: MilvusServer):
     descriptor = unused(DESCRIPTOR)
     async with originals_on(lite, descriptor) as originals:

@@ -300,3 +300,14 @@ async def test_remembered_samples_are_no_part_of_the_gallery(gallery: Gallery) -
     assert (near.identities, near.references) == ((), ())
     assert await gallery.version() == ""
     assert await gallery.recall([]) == {}
+
+
+async def test_an_embedding_that_is_taken_out_is_gone_and_no_other(gallery: Gallery) -> None:
+    one, other = (each.embedding for each in references_of("anna", vectors(2, seed=9)))
+    await gallery.remember({"a" * 32: one, "b" * 32: other})
+
+    await gallery.unremember(["a" * 32, "c" * 32])
+
+    assert list(await gallery.recall(["a" * 32, "b" * 32])) == ["b" * 32]
+    await gallery.unremember(["a" * 32, "b" * 32, 'no" name'])
+    assert await gallery.recall(["a" * 32, "b" * 32]) == {}

@@ -108,6 +108,12 @@ async def test_what_is_registered_is_known_counted_and_held_by_identity(original
     assert await originals.held("") == {}
 
 
+async def test_the_first_that_is_registered_is_counted_at_once(originals: Originals) -> None:
+    assert await originals.about() == 0
+    await originals.register([original("one", bits(1))])
+    assert await originals.about() == 1
+
+
 async def test_what_is_removed_is_gone_whole(originals: Originals) -> None:
     await originals.register([original("one", *map(bits, range(4))), original("two", bits(9))])
     await originals.remove(["one", "nobody"])

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.core.consent import Consent
+from streams.adapters.erasures import SqlErasures
+from streams.core.consent import Consent, Purpose, Terms
 from streams.core.gallery import Origin
 from streams.core.similarity import similarity
 from streams.errors import BadInput, GeneratorRejected
@@ -178,3 +179,59 @@ async def test_enrolling_a_folder_again_does_not_undo_a_withdrawal(empty, tmp_pa
     await enrol_folder(people_in(tmp_path), empty)
 
     assert await empty.consent.states(["anna"], empty.now()) == {"anna": Consent.WITHDRAWN}
+
+
+async def test_the_terms_of_a_form_are_entered_once(empty, tmp_path):
+    terms = 'purposes = ["training", "generation"]\nmodels = ["face_gan"]\nterritories = ["DE"]\n'
+    person(tmp_path, "anna", CONSENT + terms)
+
+    for _ in range(2):
+        [report] = await enrol_folder(people_in(tmp_path), empty)
+        assert report.refused is None
+
+    entries = (await empty.consent.entries(["anna"]))["anna"]
+    assert [(entry.purpose, entry.terms) for entry in entries] == [
+        (Purpose.TRAINING, Terms(("face_gan",), ("DE",))),
+        (Purpose.GENERATION, Terms(("face_gan",), ("DE",))),
+    ]
+
+
+@pytest.mark.parametrize(("more", "why"), [("expires_on = 2026-02-01", "expired"), ("", "withdrawn")])
+async def test_whose_consent_does_not_stand_is_not_enrolled_and_nothing_is_stored(empty, tmp_path, more, why):
+    person(tmp_path, "anna", CONSENT + more)
+    if why == "withdrawn":
+        await empty.consent.withdraw("anna", at=empty.now(), note="by letter")
+
+    [report] = await enrol_folder(people_in(tmp_path), empty)
+
+    assert report.refused == f"consent is {why}: get it anew, with a later granted_on"
+    assert await empty.gallery.names() == []
+    assert empty.images.held == {}
+
+
+async def test_people_are_protected_without_any_form_and_whatever_their_form_says(empty, tmp_path):
+    person(tmp_path, "anna", None)
+    person(tmp_path, "bert")
+
+    reports = await enrol_folder(people_in(tmp_path), empty, protected=True)
+
+    assert [report.refused for report in reports] == [None, None]
+    assert all(one.protected for one in (await empty.gallery.identities(["anna", "bert"])).values())
+    assert set((await empty.consent.states(["anna", "bert"], empty.now())).values()) == {Consent.MISSING}
+    [entry] = (await empty.consent.entries(["bert"]))["bert"]
+    assert entry.purpose is Purpose.PROTECTION
+
+
+async def test_whoever_was_forgotten_is_not_enrolled_until_that_is_lifted(empty, tmp_path, database):
+    erasures, folder = SqlErasures(database), person(tmp_path, "anna")
+    await erasures.rename(await erasures.begin("anna", at=empty.now()), "anna", at=empty.now())
+    await erasures.rename(await erasures.begin("synthetic-01", at=empty.now()), "synthetic-01", at=empty.now())
+
+    [report] = await enrol_folder([folder], empty)
+    assert report.refused == "was forgotten: enrol them with --again if they agree once more"
+    with pytest.raises(BadInput, match="synthetic-01 was forgotten"):
+        await enrol_synthetic(1, empty, model="face_gan")
+
+    await erasures.lift("anna", at=empty.now())
+    [report] = await enrol_folder([folder], empty)
+    assert report.refused is None

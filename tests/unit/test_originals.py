@@ -48,7 +48,7 @@ class CountingExaminer(StubExaminer):
 class LostOriginals(InMemoryOriginals):
     """Cannot be reached."""
 
-    async def count(self, kind: str | None = None) -> int:
+    async def about(self) -> int:
         raise DependencyUnavailable("milvus", "a test")
 
 
