@@ -1,0 +1,89 @@
+"""FaceNet as a loss: the product's own network, through which gradients flow back into a generator's pixels.
+
+A generator that learned through it is judged by the very network that taught it: figures on that network are then no
+independent ones, and whoever publishes them says so.
+"""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+from streams.adapters.face_engine import SIDE
+from streams.adapters.facenet_weights import load_embedder
+from streams.settings import Settings
+from streams.wheels import Report, silent
+
+
+class FaceNet(nn.Module):
+    """Images and where the faces are, to unit embeddings."""
+
+    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.network = network.eval().requires_grad_(False).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
+        """Return float32 (B, 128), unit length.
+
+        Args:
+            images: (B, 3, H, W) in [-1, 1].
+            boxes: Left, top, right, bottom in pixels, (B, 4); whole numbers, as the product cuts.
+        """
+        crops = whitened(cut_out(images.float(), boxes))
+        crops = crops.to(dtype=self.dtype, memory_format=torch.channels_last)
+        return functional.normalize(self.network(crops).float(), dim=1)
+
+
+def load(
+    settings: Settings, device: str = "cpu", dtype: torch.dtype = torch.float32, report: Report = silent
+) -> FaceNet:
+    """Load the product's embedder with its batch norms folded into the convolutions: a third faster.
+
+    bfloat16 halves the time where the processor knows it, and leaves a cosine of 0.999 to the exact embedding.
+
+    Raises:
+        BadInput, Unready, WeightsUnusable: As ``load_embedder`` says.
+    """
+    network, _ = load_embedder(settings, report)
+    for module in network.modules():
+        _fold(module)
+    return FaceNet(network, dtype).to(device)
+
+
+def _fold(module: Any) -> None:
+    if isinstance(getattr(module, "conv", None), nn.Conv2d) and isinstance(getattr(module, "bn", None), nn.BatchNorm2d):
+        module.conv, module.bn = fuse_conv_bn_eval(module.conv.eval(), module.bn.eval()), nn.Identity()
+
+
+def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
+    """Return the boxes as (B, 3, 160, 160): bilinear, as ``face_engine.cut_out`` does it but for its last rounding."""
+    height, width = images.shape[-2:]
+    left, top, right, bottom = boxes.to(images).unbind(dim=1)
+    at = (torch.arange(SIDE, device=images.device, dtype=images.dtype) + 0.5) / SIDE  # (160,)
+    # Pixel centres, held within the box: what lies outside of it does not bleed in.
+    x = _clamped(left[:, None] + at * (right - left)[:, None], left[:, None], right[:, None])  # (B, 160)
+    y = _clamped(top[:, None] + at * (bottom - top)[:, None], top[:, None], bottom[:, None])
+    grid = torch.stack(
+        [
+            (2 * x / width - 1)[:, None, :].expand(-1, SIDE, -1),
+            (2 * y / height - 1)[:, :, None].expand(-1, -1, SIDE),
+        ],
+        dim=-1,
+    )  # (B, 160, 160, 2)
+    return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
+
+
+def _clamped(at: Tensor, low: Tensor, high: Tensor) -> Tensor:
+    return torch.minimum(torch.maximum(at, low + 0.5), high - 0.5)
+
+
+def whitened(crops: Tensor) -> Tensor:
+    """Return (x - mean) / max(std, 1 / sqrt(n)) of each crop over its n values; the scale of the pixels cancels."""
+    mean = crops.mean(dim=(1, 2, 3), keepdim=True)
+    deviation = crops.std(dim=(1, 2, 3), keepdim=True, correction=0)
+    # The floor belongs to values up to 255, and these reach 1.
+    floor = crops[0].numel() ** -0.5 / 127.5
+    return (crops - mean) / deviation.clamp(min=floor)

@@ -1,0 +1,76 @@
+"""From a recipe to what it names: the faces, and the learner with the networks that it needs."""
+
+from pathlib import Path
+
+import torch
+
+from generators import checkpoint, data_sources, facenet, recipe
+from generators.data import Faces
+from generators.encoder_decoder import EncoderDecoder, EncoderDecoderSampler
+from generators.families import FAMILIES
+from generators.learning import Learner
+from generators.recipe import Recipe
+from generators.serve import Sampler
+from streams.errors import BadInput, WeightsUnusable
+from streams.settings import Settings
+from streams.wheels import Report, silent
+
+
+def faces_of(wanted: Recipe, settings: Settings, report: Report = silent) -> Faces:
+    """Return what a recipe learns from; blocks, for minutes where it has to be made.
+
+    Raises:
+        BadInput, Unready, WeightsUnusable: As the sources say.
+    """
+    if wanted.photographs is not None:
+        return data_sources.photographs(wanted.photographs, settings, report)
+    return data_sources.synthetic(wanted.synthetic, settings, processes=wanted.plan.threads, report=report)
+
+
+def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: Report = silent) -> Learner:
+    """Return a new learner of the recipe's family.
+
+    Raises:
+        BadInput: If it needs a trained encoder-decoder and none is named, or one of other sizes.
+        Unready, WeightsUnusable: If FaceNet or the encoder-decoder cannot be had.
+    """
+    family = FAMILIES[wanted.family]
+    taught = _taught(wanted, device)
+    if family.taught == "must" and taught is None:
+        raise BadInput(f"expected the run of a trained encoder-decoder for {family.name}, got none: --encoder-decoder")
+    if taught is not None and getattr(wanted.model, "decoder", taught.config) != taught.config:
+        raise BadInput(f"expected an encoder-decoder of the sizes in [model.decoder], got {taught.config}")
+    judge = None
+    if getattr(wanted.model, "identity_loss_weight", 0) > 0:
+        dtype = torch.bfloat16 if wanted.plan.half else torch.float32
+        judge = facenet.load(settings, device, dtype, report)
+    return family.learner(wanted.model, wanted.plan, judge, taught, device)
+
+
+def sampler_of(run: Path, device: str = "cpu") -> tuple[checkpoint.Meta, Sampler]:
+    """Return what samples from the last checkpoint of a run, and what is known of it.
+
+    Raises:
+        WeightsUnusable: If there is none, or it is not what it says.
+    """
+    found = checkpoint.steps(run)
+    if not found:
+        raise WeightsUnusable(f"expected checkpoints in {run}, got none: `likeness train` makes them")
+    meta = checkpoint.read_meta(found[-1])
+    if meta.family not in FAMILIES:
+        raise WeightsUnusable(f"expected one of the families {', '.join(FAMILIES)} in {run}, got {meta.family!r}")
+    family = FAMILIES[meta.family]
+    try:
+        config = recipe.parsed(meta.config, family).model
+        return meta, family.load(config, checkpoint.read_weights(found[-1]), device)
+    except (BadInput, RuntimeError) as error:
+        raise WeightsUnusable(f"expected the weights that {found[-1]} tells of, got others: {error}") from error
+
+
+def _taught(wanted: Recipe, device: str) -> EncoderDecoder | None:
+    if wanted.encoder_decoder is None or FAMILIES[wanted.family].taught == "no":
+        return None
+    _, sampler = sampler_of(wanted.encoder_decoder, device)
+    if not isinstance(sampler, EncoderDecoderSampler):
+        raise BadInput(f"expected the run of an encoder-decoder in {wanted.encoder_decoder}, got another family's")
+    return sampler.network
