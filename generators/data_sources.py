@@ -4,7 +4,6 @@ Synthetic faces are made in pieces, each written whole, so that whoever is kille
 """
 
 import hashlib
-import io
 import json
 import multiprocessing
 from collections.abc import Iterator, Sequence
@@ -18,6 +17,7 @@ from PIL import Image, UnidentifiedImageError
 
 from generators import digiface_dcgan, weights
 from generators.data import SIDE, Faces, Pixels, joined, read, save
+from streams.adapters.decode import encode_png
 from streams.adapters.face_engine import FaceEngine
 from streams.core.faces import Face, Sighting
 from streams.errors import BadInput
@@ -150,7 +150,7 @@ def _people(people: Sequence[int], wanted: Synthetic, opened: _Opened) -> Faces 
     # A noise of its own for each face: with one for all of a person they would lie on one line.
     noise = [(FIRST_SEED + person) * wanted.each + place for person in people for place in range(wanted.each)]
     pixels = opened.gan.sample(noise, anchors, np.tile(strengths, len(people)))
-    faces = [_only_face(seen) for seen in opened.engine.examine([_png(each) for each in pixels])]
+    faces = [_only_face(seen) for seen in opened.engine.examine([encode_png(each) for each in pixels])]
     seen = [(row, face) for row, face in enumerate(faces) if face is not None]
     if not seen:
         return None
@@ -183,12 +183,6 @@ def _framed(file: Path, face: Face) -> tuple[Pixels, tuple[int, ...]]:
     pixels = np.asarray(cut.resize((SIDE, SIDE), Image.Resampling.BOX), dtype=np.uint8)
     box = np.array([left - x, top - y, right - x, bottom - y]) * SIDE / side
     return pixels, tuple(int(corner) for corner in box.clip(0, SIDE))
-
-
-def _png(pixels: Pixels) -> bytes:
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _groups(files: Sequence[Path], size: int) -> Iterator[Sequence[Path]]:

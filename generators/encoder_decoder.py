@@ -29,15 +29,15 @@ class EncoderDecoderConfig:
     encoder: tuple[int, ...] = (32, 64, 128, 256)
     """Feature maps at 32, 16, 8 and 4 pixels."""
     decoder: tuple[int, ...] = (256, 192, 128, 64)
-    """Feature maps at 4, 8, 16 and 32 pixels; half the last at 64."""
-    latent: int = 16
+    """Feature maps at 4, 8, 16 and 32 pixels."""
+    latent: int = 8
     """Channels of the latent, at 4 x 4."""
     condition: int = 256
-    divergence_weight: float = 5e-5
+    divergence_weight: float = 1e-4
     """Of the divergence from N(0, I), summed over the latent's values."""
     frame_weight: float = 0.3
     """Of the difference of a swapped frame to its source, both at 8 x 8: pose and light, not features."""
-    identity_loss_weight: float = 0.5
+    identity_loss_weight: float = 1.0
     """Of 1 - cosine in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
     swapped: int = 8
     """Faces of a batch that are also decoded as somebody else."""

@@ -1,17 +1,16 @@
 """What a family's samples are worth, judged by the product's own engine on identities that were not in training."""
 
-import io
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from generators.data import Faces, Indices
 from generators.encoder_decoder import EncoderDecoderSampler
 from generators.serve import Images, Sampler
+from streams.adapters.decode import encode_png
 from streams.adapters.face_engine import FaceEngine
 from streams.core.faces import Sighting
 from streams.core.metrics.distances import frechet, mmd2
@@ -125,7 +124,7 @@ def examined(pixels: Images, engine: FaceEngine) -> list[npt.NDArray[np.float32]
     """Return the unit embedding of the one face in each image, None where there is not exactly one."""
     found: list[npt.NDArray[np.float32] | None] = []
     for start in range(0, len(pixels), _BATCH):
-        for seen in engine.examine([png(each) for each in pixels[start : start + _BATCH]]):
+        for seen in engine.examine([encode_png(each) for each in pixels[start : start + _BATCH]]):
             face = seen.largest if isinstance(seen, Sighting) and seen.faces == 1 else None
             found.append(None if face is None else face.embedding)
     return found
@@ -146,13 +145,6 @@ def sheet(samples: Samples, faces: Faces, columns: int = 10) -> Images:
         here = [row + turn for row in first]
         rows += [samples.pixels[here]] if samples.frames is None else [samples.frames[here], samples.pixels[here]]
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
-
-
-def png(pixels: npt.NDArray[np.uint8]) -> bytes:
-    """Encode an image (H, W, 3)."""
-    file = io.BytesIO()
-    Image.fromarray(pixels).save(file, "PNG", compress_level=1)
-    return file.getvalue()
 
 
 def _frames(faces: Faces, targets: Indices, seed: int) -> Images:

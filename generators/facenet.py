@@ -20,9 +20,10 @@ from streams.wheels import Report, silent
 class FaceNet(nn.Module):
     """Images and where the faces are, to unit embeddings."""
 
-    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32) -> None:
+    def __init__(self, network: nn.Module, dtype: torch.dtype = torch.float32, side: int = SIDE) -> None:
+        """Take the network, what it computes in, and the side of the crops that it is shown, in pixels."""
         super().__init__()
-        self.dtype = dtype
+        self.dtype, self.side = dtype, side
         self.network = network.eval().requires_grad_(False).to(dtype=dtype, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, images: Tensor, boxes: Tensor) -> Tensor:
@@ -32,17 +33,23 @@ class FaceNet(nn.Module):
             images: (B, 3, H, W) in [-1, 1].
             boxes: Left, top, right, bottom in pixels, (B, 4); whole numbers, as the product cuts.
         """
-        crops = whitened(cut_out(images.float(), boxes))
+        crops = whitened(cut_out(images.float(), boxes, self.side))
         crops = crops.to(dtype=self.dtype, memory_format=torch.channels_last)
         return functional.normalize(self.network(crops).float(), dim=1)
 
 
 def load(
-    settings: Settings, device: str = "cpu", dtype: torch.dtype = torch.float32, report: Report = silent
+    settings: Settings,
+    device: str = "cpu",
+    dtype: torch.dtype = torch.float32,
+    side: int = SIDE,
+    report: Report = silent,
 ) -> FaceNet:
     """Load the product's embedder with its batch norms folded into the convolutions: a third faster.
 
-    bfloat16 halves the time where the processor knows it, and leaves a cosine of 0.999 to the exact embedding.
+    bfloat16 halves the time where the processor knows it, and leaves a cosine of 0.999 to the exact embedding. Smaller
+    crops cost less and say less: at 128, 112, 96 and 80 pixels the cosine to one's own centroid is 0.81, 0.76, 0.46 and
+    0.29 (0.93 at 160), rank-1 among 93 identities 0.98, 0.98, 0.58 and 0.03.
 
     Raises:
         BadInput, Unready, WeightsUnusable: As ``load_embedder`` says.
@@ -50,7 +57,7 @@ def load(
     network, _ = load_embedder(settings, report)
     for module in network.modules():
         _fold(module)
-    return FaceNet(network, dtype).to(device)
+    return FaceNet(network, dtype, side).to(device)
 
 
 def _fold(module: Any) -> None:
@@ -58,21 +65,21 @@ def _fold(module: Any) -> None:
         module.conv, module.bn = fuse_conv_bn_eval(module.conv.eval(), module.bn.eval()), nn.Identity()
 
 
-def cut_out(images: Tensor, boxes: Tensor) -> Tensor:
-    """Return the boxes as (B, 3, 160, 160): bilinear, as ``face_engine.cut_out`` does it but for its last rounding."""
+def cut_out(images: Tensor, boxes: Tensor, side: int = SIDE) -> Tensor:
+    """Return the boxes as (B, 3, side, side): bilinear, as ``face_engine.cut_out`` but for its last rounding."""
     height, width = images.shape[-2:]
     left, top, right, bottom = boxes.to(images).unbind(dim=1)
-    at = (torch.arange(SIDE, device=images.device, dtype=images.dtype) + 0.5) / SIDE  # (160,)
+    at = (torch.arange(side, device=images.device, dtype=images.dtype) + 0.5) / side  # (side,)
     # Pixel centres, held within the box: what lies outside of it does not bleed in.
-    x = _clamped(left[:, None] + at * (right - left)[:, None], left[:, None], right[:, None])  # (B, 160)
+    x = _clamped(left[:, None] + at * (right - left)[:, None], left[:, None], right[:, None])  # (B, side)
     y = _clamped(top[:, None] + at * (bottom - top)[:, None], top[:, None], bottom[:, None])
     grid = torch.stack(
         [
-            (2 * x / width - 1)[:, None, :].expand(-1, SIDE, -1),
-            (2 * y / height - 1)[:, :, None].expand(-1, -1, SIDE),
+            (2 * x / width - 1)[:, None, :].expand(-1, side, -1),
+            (2 * y / height - 1)[:, :, None].expand(-1, -1, side),
         ],
         dim=-1,
-    )  # (B, 160, 160, 2)
+    )  # (B, side, side, 2)
     return functional.grid_sample(images, grid, mode="bilinear", padding_mode="border", align_corners=False)
 
 

@@ -28,10 +28,10 @@ from streams.errors import BadInput
 class GanConfig:
     """Sizes of the networks and weights of their losses."""
 
-    latent: int = 256
+    latent: int = 128
     """Values of z: pose, light, expression and everything else that is not the identity."""
     generator: tuple[int, ...] = (256, 192, 128, 64)
-    """Feature maps at 4, 8, 16 and 32 pixels; half the last at 64."""
+    """Feature maps at 4, 8, 16 and 32 pixels."""
     discriminator: tuple[int, ...] = (48, 96, 160, 256)
     """Feature maps at 32, 16, 8 and 4 pixels."""
     condition: int = 256

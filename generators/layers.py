@@ -60,25 +60,21 @@ class Down(nn.Module):
 
 
 class Synthesis(nn.Module):
-    """From 4 x 4 features and a condition to an image: what makes the pixels of every family.
-
-    Args of the constructor: the feature maps at 4, 8, 16, 32, … pixels, and the length of the condition.
-    """
+    """From 4 x 4 features and a condition to an image: what makes the pixels of every family."""
 
     def __init__(self, widths: tuple[int, ...], condition: int) -> None:
+        """Take the feature maps at 4, 8, 16, … pixels, and the length of the condition."""
         super().__init__()
-        steps = itertools.pairwise(widths)
-        self.blocks = nn.ModuleList(Up(inputs, outputs, condition) for inputs, outputs in steps)
-        self.up = nn.ConvTranspose2d(widths[-1], widths[-1] // 2, kernel_size=4, stride=2, padding=1)
-        self.film = Film(widths[-1] // 2, condition)
-        self.pixels = nn.Conv2d(widths[-1] // 2, 3, kernel_size=3, padding=1)
+        self.blocks = nn.ModuleList(Up(inputs, outputs, condition) for inputs, outputs in itertools.pairwise(widths))
+        # Four pixels at once from each place of the largest features (Shi et al., 2016, arXiv:1609.05158, eq. 4): half
+        # the time of another block, whose features would be the largest of all.
+        self.pixels = nn.Sequential(nn.Conv2d(widths[-1], 12, kernel_size=3, padding=1), nn.PixelShuffle(2), nn.Tanh())
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return images (B, 3, S, S) in [-1, 1] of features (B, widths[0], 4, 4); S = 4 * 2 ** len(widths)."""
         for block in self.blocks:
             features = block(features, condition)
-        h = functional.silu(self.film(self.up(features), condition))
-        return torch.tanh(self.pixels(h))
+        return cast(Tensor, self.pixels(features))
 
 
 class Identity(nn.Module):

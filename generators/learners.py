@@ -43,7 +43,7 @@ def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: 
     judge = None
     if getattr(wanted.model, "identity_loss_weight", 0) > 0:
         dtype = torch.bfloat16 if wanted.plan.half else torch.float32
-        judge = facenet.load(settings, device, dtype, report)
+        judge = facenet.load(settings, device, dtype, wanted.plan.identity_side, report)
     return family.learner(wanted.model, wanted.plan, judge, taught, device)
 
 
