@@ -24,6 +24,9 @@ WEIGHTS, TRAINING, META = FILES = ("weights.safetensors", "training.safetensors"
 #: Checkpoints of one run that are kept: the newest, and one for the case that it cannot be read.
 KEPT = 2
 
+#: Ends of the names of tensors that are exported in full precision.
+EXACT = ("latent_mean", "latent_second")
+
 _PREFIX, _PART = "step-", ".part"
 
 
@@ -75,6 +78,35 @@ def steps(run: Path) -> list[Path]:
     """Return the whole checkpoints of a run, the oldest first."""
     found = run.glob(f"{_PREFIX}*") if run.is_dir() else ()
     return sorted(folder for folder in found if folder.suffix != _PART)
+
+
+def last(folder: Path) -> Path:
+    """Return the folder itself if it holds a checkpoint, else the last one of the run whose folder it is.
+
+    Raises:
+        WeightsUnusable: If there is none.
+    """
+    if (folder / META).is_file():
+        return folder
+    if found := steps(folder):
+        return found[-1]
+    raise WeightsUnusable(f"expected checkpoints in {folder}, got none: `likeness train` makes them")
+
+
+def export(folder: Path, into: Path) -> None:
+    """Write what samples from a checkpoint into another folder, at half the size, and what is known of it.
+
+    Raises:
+        WeightsUnusable: If it cannot be read.
+    """
+    from safetensors.torch import save_file
+
+    meta, tensors = read_meta(folder), read_weights(folder)
+    into.mkdir(parents=True, exist_ok=True)
+    # Moments of latents are differences of large numbers: they stay as they are.
+    halved = {name: t if name.endswith(EXACT) else t.half() for name, t in tensors.items()}
+    save_file(halved, into / WEIGHTS)
+    (into / META).write_text(json.dumps(vars(meta), indent=2) + "\n", encoding="utf-8")
 
 
 def read_meta(folder: Path) -> Meta:

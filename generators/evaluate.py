@@ -49,6 +49,8 @@ class Figures:
     vendi: float = math.nan
     vendi_real: float = math.nan
     """The Vendi score of as many real faces of the same identities."""
+    copy_rate: float = math.nan
+    """Share of samples that are near copies of a training image: not measured yet."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures with null for what could not be measured."""

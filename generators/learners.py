@@ -1,10 +1,12 @@
 """From a recipe to what it names: the faces, and the learner with the networks that it needs."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from generators import checkpoint, data_sources, facenet, recipe
+from generators.checkpoint import Meta
 from generators.data import Faces
 from generators.encoder_decoder import EncoderDecoder, EncoderDecoderSampler
 from generators.families import FAMILIES
@@ -47,30 +49,37 @@ def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: 
     return family.learner(wanted.model, wanted.plan, judge, taught, device)
 
 
-def sampler_of(run: Path, device: str = "cpu") -> tuple[checkpoint.Meta, Sampler]:
-    """Return what samples from the last checkpoint of a run, and what is known of it.
+@dataclass(frozen=True)
+class Trained:
+    """A family as a run has taught it."""
+
+    meta: Meta
+    recipe: Recipe
+    sampler: Sampler
+
+
+def trained(folder: Path, device: str = "cpu") -> Trained:
+    """Load a checkpoint: the one in the folder, or the last one of the run whose folder it is.
 
     Raises:
         WeightsUnusable: If there is none, or it is not what it says.
     """
-    found = checkpoint.steps(run)
-    if not found:
-        raise WeightsUnusable(f"expected checkpoints in {run}, got none: `likeness train` makes them")
-    meta = checkpoint.read_meta(found[-1])
+    found = checkpoint.last(folder)
+    meta = checkpoint.read_meta(found)
     if meta.family not in FAMILIES:
-        raise WeightsUnusable(f"expected one of the families {', '.join(FAMILIES)} in {run}, got {meta.family!r}")
+        raise WeightsUnusable(f"expected one of the families {', '.join(FAMILIES)} in {found}, got {meta.family!r}")
     family = FAMILIES[meta.family]
     try:
-        config = recipe.parsed(meta.config, family).model
-        return meta, family.load(config, checkpoint.read_weights(found[-1]), device)
+        told = recipe.parsed(meta.config, family)
+        return Trained(meta, told, family.load(told.model, checkpoint.read_weights(found), device))
     except (BadInput, RuntimeError) as error:
-        raise WeightsUnusable(f"expected the weights that {found[-1]} tells of, got others: {error}") from error
+        raise WeightsUnusable(f"expected the weights that {found} tells of, got others: {error}") from error
 
 
 def _taught(wanted: Recipe, device: str) -> EncoderDecoder | None:
     if wanted.encoder_decoder is None or FAMILIES[wanted.family].taught == "no":
         return None
-    _, sampler = sampler_of(wanted.encoder_decoder, device)
+    sampler = trained(wanted.encoder_decoder, device).sampler
     if not isinstance(sampler, EncoderDecoderSampler):
         raise BadInput(f"expected the run of an encoder-decoder in {wanted.encoder_decoder}, got another family's")
     return sampler.network

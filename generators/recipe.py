@@ -33,6 +33,15 @@ class Recipe:
     encoder_decoder: Path | None = None
     """The run of a trained encoder-decoder: where a diffusion has its latents, and a GAN may begin."""
 
+    @property
+    def learned_by_facenet(self) -> bool:
+        """Whether FaceNet was a loss, of the family itself or of the encoder-decoder that it decodes with."""
+        weights: list[float] = [
+            getattr(config, "identity_loss_weight", 0.0)
+            for config in (self.model, getattr(self.model, "decoder", None))
+        ]
+        return max(weights) > 0
+
     def as_json(self) -> dict[str, Any]:
         """Return it as ``parsed`` takes it."""
         told = asdict(self)

@@ -21,7 +21,7 @@ from generators import checkpoint, data, data_sources, facenet, recipe
 from generators.data_sources import Synthetic
 from generators.evaluate import figures, sample, sheet
 from generators.families import FAMILIES
-from generators.learners import learner_of, sampler_of
+from generators.learners import learner_of, trained
 from generators.learning import Learner
 from generators.recipe import Recipe
 from generators.train import train
@@ -109,9 +109,9 @@ def test_every_family_goes_on_where_it_was(family: str, tiny: Recipe, tmp_path: 
     whole, parts = (checkpoint.steps(tmp_path / name)[-1] for name in ("whole", "parts"))
     for name in (checkpoint.WEIGHTS, checkpoint.TRAINING):
         assert (whole / name).read_bytes() == (parts / name).read_bytes()
-    meta, sampler = sampler_of(tmp_path / "parts")
-    assert (meta.family, meta.step) == (family, 4)
-    assert sampler.sample([1], blobs().centroids[:1], np.zeros(1, dtype=np.float32)).shape == (1, 64, 64, 3)
+    loaded = trained(tmp_path / "parts")
+    assert (loaded.meta.family, loaded.meta.step) == (family, 4)
+    assert loaded.sampler.sample([1], blobs().centroids[:1], np.zeros(1, dtype=np.float32)).shape == (1, 64, 64, 3)
 
 
 _ENDLESS = """
@@ -146,7 +146,7 @@ def test_a_run_that_is_killed_leaves_a_checkpoint_that_it_goes_on_from(tiny: Rec
         last = checkpoint.steps(run)[-1]
         reached = checkpoint.read_meta(last).step
         assert reached == checkpoint_step(last)
-        sampler_of(run)
+        trained(run)
     meta = train(learner(tiny), steps(tiny, reached + 1), blobs(), run)
     assert meta.step == reached + 1
     assert len(checkpoint.steps(run)) == checkpoint.KEPT
@@ -201,9 +201,19 @@ def test_a_checkpoint_that_was_cut_short_is_refused(tiny: Recipe, tmp_path: Path
     file = checkpoint.steps(tmp_path / "run")[-1] / checkpoint.WEIGHTS
     file.write_bytes(file.read_bytes()[:-5])
     with pytest.raises(WeightsUnusable, match="train again, or take an older one"):
-        sampler_of(tmp_path / "run")
+        trained(tmp_path / "run")
     with pytest.raises(WeightsUnusable, match="train again"):
         train(learner(tiny), tiny, blobs(), tmp_path / "run")
+
+
+def test_an_exported_checkpoint_has_half_the_size_and_makes_the_same_faces(tiny: Recipe, tmp_path: Path):
+    train(learner(tiny), steps(tiny, 2), blobs(), tmp_path / "run")
+    checkpoint.export(checkpoint.last(tmp_path / "run"), tmp_path / "small")
+    whole, small = (folder / checkpoint.WEIGHTS for folder in (checkpoint.last(tmp_path / "run"), tmp_path / "small"))
+    assert small.stat().st_size < 0.7 * whole.stat().st_size
+    arguments = range(2), blobs().centroids[:2], np.zeros(2, dtype=np.float32)
+    one, other = (trained(tmp_path / name).sampler.sample(*arguments).astype(int) for name in ("run", "small"))
+    assert np.abs(one - other).max() <= 2
 
 
 def test_a_run_of_another_network_is_not_gone_on_from(tiny: Recipe, tmp_path: Path):
@@ -212,7 +222,7 @@ def test_a_run_of_another_network_is_not_gone_on_from(tiny: Recipe, tmp_path: Pa
     with pytest.raises(WeightsUnusable, match="train in a new folder"):
         train(learner(other), other, blobs(), tmp_path / "run")
     with pytest.raises(WeightsUnusable, match="got none"):
-        sampler_of(tmp_path / "nowhere")
+        trained(tmp_path / "nowhere")
 
 
 # Recipes
