@@ -9,7 +9,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from generators.learning import Learner
+from generators.recipe import PATHS
 from streams.errors import WeightsUnusable
 
 WEIGHTS, TRAINING, META = FILES = ("weights.safetensors", "training.safetensors", "meta.json")
@@ -59,7 +60,7 @@ def save(learner: Learner, meta: Meta, run: Path) -> Path:
     part.mkdir(parents=True)
     save_file(weights_of(learner.modules["average"]), part / WEIGHTS)
     save_file(_training(learner), part / TRAINING)
-    (part / META).write_text(json.dumps(vars(meta), indent=2) + "\n", encoding="utf-8")
+    _write_meta(meta, part)
     for name in FILES:
         _make_durable(part / name)
     os.replace(part, folder)
@@ -96,6 +97,8 @@ def last(folder: Path) -> Path:
 def export(folder: Path, into: Path) -> None:
     """Write what samples from a checkpoint into another folder, at half the size, and what is known of it.
 
+    Paths in its recipe are left out: they are of the machine on which it was trained.
+
     Raises:
         WeightsUnusable: If it cannot be read.
     """
@@ -106,7 +109,12 @@ def export(folder: Path, into: Path) -> None:
     # Moments of latents are differences of large numbers: they stay as they are.
     halved = {name: t if name.endswith(EXACT) else t.half() for name, t in tensors.items()}
     save_file(halved, into / WEIGHTS)
-    (into / META).write_text(json.dumps(vars(meta), indent=2) + "\n", encoding="utf-8")
+    recipe = {name: value for name, value in meta.config.items() if name not in PATHS}
+    _write_meta(replace(meta, config=recipe), into)
+
+
+def _write_meta(meta: Meta, folder: Path) -> None:
+    (folder / META).write_text(json.dumps(vars(meta), indent=2) + "\n", encoding="utf-8")
 
 
 def read_meta(folder: Path) -> Meta:

@@ -22,8 +22,8 @@ class Plan:
 
     steps: int = 20_000
     """Updates in all; a run that is stopped earlier can be used as it is."""
-    minutes: float = float("inf")
-    """Minutes of training in all, over every time that it is taken up again; whichever ends first."""
+    minutes: float | None = None
+    """Minutes of training in all, over every time that it is taken up again; whichever ends first. None: no limit."""
     batch: int = 24
     learning_rate: float = 4e-4
     average: float = 0.995

@@ -16,7 +16,7 @@ from streams.errors import BadInput
 T = TypeVar("T")
 
 #: The keys of a recipe that are paths.
-_PATHS = _PHOTOGRAPHS, _TAUGHT = ("photographs", "encoder_decoder")
+PATHS = _PHOTOGRAPHS, _TAUGHT = ("photographs", "encoder_decoder")
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def read(file: Path, family: Family) -> Recipe:
         recipe = parsed(found, family)
     except BadInput as error:
         raise BadInput(f"{file}: {error}") from error
-    beside = {name: (file.parent / path).resolve() for name in _PATHS if (path := getattr(recipe, name)) is not None}
+    beside = {name: (file.parent / path).resolve() for name in PATHS if (path := getattr(recipe, name)) is not None}
     return replace(recipe, **beside)
 
 
@@ -78,9 +78,9 @@ def parsed(found: Mapping[str, Any], family: Family) -> Recipe:
     model = _checked(family.config, told.pop("model", {}), "model")
     plan = _checked(Plan, told.pop("plan", {}), "plan")
     synthetic = _checked(Synthetic, told.pop("synthetic", {}), "synthetic")
-    paths = {name: Path(path) if (path := told.pop(name, None)) is not None else None for name in _PATHS}
+    paths = {name: Path(path) if (path := told.pop(name, None)) is not None else None for name in PATHS}
     if told:
-        raise BadInput(f"expected the tables model, plan, synthetic and the keys {', '.join(_PATHS)}, got {[*told]}")
+        raise BadInput(f"expected the tables model, plan, synthetic and the keys {', '.join(PATHS)}, got {[*told]}")
     return Recipe(family.name, model, plan, synthetic, paths[_PHOTOGRAPHS], paths[_TAUGHT])
 
 

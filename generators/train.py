@@ -98,8 +98,9 @@ def train(
     """
     plan = recipe.plan
     torch.set_num_threads(plan.threads)
-    begun, spent, metrics = _taken_up(learner, recipe, run, report)
     data = faces.sha256
+    begun, spent, metrics = _taken_up(learner, run, data, report)
+    most = math.inf if plan.minutes is None else plan.minutes * 60
     start = kept = measured = clock()
     since = _Since(start, begun)
 
@@ -109,14 +110,14 @@ def train(
         return meta
 
     step = begun
-    while step < plan.steps and spent + clock() - start < plan.minutes * 60 and not stop():
+    while step < plan.steps and spent + clock() - start < most and not stop():
         # Two draws, so that a family that draws more or less does not move the batches.
         batch = Batch.drawn(faces, plan.batch, np.random.default_rng([plan.seed, step, 0]), device)
         since.add(learner.step(batch, step, np.random.default_rng([plan.seed, step, 1])))
         step += 1
         now = clock()
         if now - since.at >= TELL_SECONDS:
-            report(str(_progress(since, step, now, spent + now - start, recipe)))
+            report(str(_progress(since, step, now, most - spent - (now - start), recipe)))
             since = _Since(now, step)
         if measure is not None and now - measured >= plan.evaluate_seconds:
             metrics = measure(learner.sampler(), step).as_json()
@@ -131,21 +132,21 @@ def train(
     return keep(step)
 
 
-def _taken_up(learner: Learner, recipe: Recipe, run: Path, report: Report) -> tuple[int, float, dict[str, Any]]:
+def _taken_up(learner: Learner, run: Path, data: str, report: Report) -> tuple[int, float, dict[str, Any]]:
     """Take over the last checkpoint if there is one; return its step, the seconds spent, and what was measured."""
     found = checkpoint.steps(run)
     if not found:
         return 0, 0.0, {}
     meta = checkpoint.read_meta(found[-1])
     checkpoint.resume(learner, found[-1])
-    report(f"going on from step {meta.step} in {run}")
+    report(f"going on from step {meta.step} in {run}" + ("" if meta.data == data else ", on other faces than before"))
     return meta.step, meta.seconds, dict(meta.metrics)
 
 
-def _progress(since: _Since, step: int, now: float, spent: float, recipe: Recipe) -> Progress:
+def _progress(since: _Since, step: int, now: float, seconds_left: float, recipe: Recipe) -> Progress:
     plan = recipe.plan
     rate = (step - since.step) / max(now - since.at, 1e-9)
-    left = min((plan.steps - step) / max(rate, 1e-9), plan.minutes * 60 - spent)
+    left = min((plan.steps - step) / max(rate, 1e-9), seconds_left)
     return Progress(step, plan.steps, since.means(), rate, rate * plan.batch, max(left, 0.0))
 
 

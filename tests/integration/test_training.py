@@ -210,6 +210,7 @@ def test_an_exported_checkpoint_has_half_the_size_and_makes_the_same_faces(tiny:
     train(learner(tiny), steps(tiny, 2), blobs(), tmp_path / "run")
     checkpoint.export(checkpoint.last(tmp_path / "run"), tmp_path / "small")
     whole, small = (folder / checkpoint.WEIGHTS for folder in (checkpoint.last(tmp_path / "run"), tmp_path / "small"))
+    assert "encoder_decoder" not in json.loads((tmp_path / "small" / checkpoint.META).read_text())["config"]
     assert small.stat().st_size < 0.7 * whole.stat().st_size
     arguments = range(2), blobs().centroids[:2], np.zeros(2, dtype=np.float32)
     one, other = (trained(tmp_path / name).sampler.sample(*arguments).astype(int) for name in ("run", "small"))
