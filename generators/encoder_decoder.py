@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generators import latent
-from generators.facenet import FaceNet
+from generators.facenet import FaceNet, identity_loss
 from generators.latent import Floats
 from generators.layers import IDENTITY, Down, Identity, Synthesis
 from generators.learning import Average, Batch, Plan, as_images, as_pixels, autocast, noise, update
@@ -37,8 +37,10 @@ class EncoderDecoderConfig:
     """Of the divergence from N(0, I), summed over the latent's values."""
     frame_weight: float = 0.3
     """Of the difference of a swapped frame to its source, both at 8 x 8: pose and light, not features."""
-    identity_loss_weight: float = 1.0
+    identity_loss_weight: float = 0.5
     """Of 1 - cosine in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
+    identity_after: int = 500
+    """Updates before FaceNet joins: of what is no face yet it asks for patterns, not for features."""
     swapped: int = 8
     """Faces of a batch that are also decoded as somebody else."""
 
@@ -131,7 +133,8 @@ class EncoderDecoderLearner:
     def step(self, batch: Batch, step: int, draw: np.random.Generator) -> dict[str, float]:
         """See ``Learner``."""
         config, network = self._config, self._network
-        swapped = min(config.swapped, len(batch.images) - 1) if self._facenet is not None else 0
+        taught = self._facenet is not None and step >= config.identity_after
+        swapped = min(config.swapped, len(batch.images) - 1) if taught else 0
         # Whose face it becomes: the next row's. Rows are drawn at random, so that is anybody's.
         other = batch.identity.roll(1, dims=0)[:swapped]
         with autocast(self._device, half=self._plan.half):
@@ -147,8 +150,8 @@ class EncoderDecoderLearner:
         if self._facenet is not None and swapped:
             small = [functional.avg_pool2d(x, 8) for x in (swaps, batch.images[:swapped])]
             losses["frame"] = (small[0] - small[1]).abs().mean() * config.frame_weight
-            seen = self._facenet(swaps, batch.boxes[:swapped])
-            losses["identity"] = (1 - (seen * other).sum(dim=1)).mean() * config.identity_loss_weight
+            identity = identity_loss(self._facenet, swaps, batch.boxes[:swapped], other, draw)
+            losses["identity"] = identity * config.identity_loss_weight
         loss = torch.stack(list(losses.values())).sum()
         update(self._optimizer, loss)
         network.remember(latents.detach(), keep=0.99)

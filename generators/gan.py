@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from generators import latent
 from generators.encoder_decoder import EncoderDecoder
-from generators.facenet import FaceNet
+from generators.facenet import FaceNet, identity_loss
 from generators.latent import Floats
 from generators.layers import IDENTITY, Down, Identity, Synthesis
 from generators.learning import Average, Batch, Plan, as_pixels, autocast, noise, update
@@ -160,7 +160,7 @@ class GanLearner:
         z = noise(draw, len(batch.images), self._config.latent, device=self._device)
         with autocast(self._device, half=self._plan.half):
             fake = self._generator(z, batch.identity)
-        losses = self._update_discriminator(batch, fake.detach(), step) | self._update_generator(batch, fake)
+        losses = self._update_discriminator(batch, fake.detach(), step) | self._update_generator(batch, fake, draw)
         self._average.update(self._generator, step)
         return losses
 
@@ -179,7 +179,7 @@ class GanLearner:
         update(self._of_discriminator, loss)
         return losses
 
-    def _update_generator(self, batch: Batch, fake: Tensor) -> dict[str, float]:
+    def _update_generator(self, batch: Batch, fake: Tensor, draw: np.random.Generator) -> dict[str, float]:
         self._discriminator.requires_grad_(False)
         with autocast(self._device, half=self._plan.half):
             logits = self._discriminator(fake, batch.identity)
@@ -189,8 +189,9 @@ class GanLearner:
         if self._facenet is not None:
             shown = self._config.identity_faces
             # Where the face of the real image was: nobody knows where the new one is, and they differ by little.
-            seen = self._facenet(fake[:shown], batch.boxes[:shown])
-            identity = (1 - (seen * batch.identity[:shown]).sum(dim=1)).mean() * self._config.identity_loss_weight
+            wanted = batch.identity[:shown]
+            identity = identity_loss(self._facenet, fake[:shown], batch.boxes[:shown], wanted, draw)
+            identity = identity * self._config.identity_loss_weight
             losses["identity"] = float(identity.detach())
             loss = loss + identity
         update(self._of_generator, loss)
