@@ -39,7 +39,9 @@ class GanConfig:
     """gamma of R1, for pixels in [-1, 1]."""
     penalty_every: int = 8
     """R1 is computed at each so many-th update, and counts as many times (lazy regularisation, Karras et al., 2020)."""
-    identity_loss_weight: float = 1.0
+    discriminator_first: int = 0
+    """Updates of the discriminator alone: it must know faces before a generator that makes some should follow it."""
+    identity_loss_weight: float = 0.5
     """Of 1 - cosine in FaceNet, on faces that are made. 0 leaves FaceNet out of the training."""
     identity_faces: int = 8
     """Faces of a batch that FaceNet is shown."""
@@ -160,8 +162,10 @@ class GanLearner:
         z = noise(draw, len(batch.images), self._config.latent, device=self._device)
         with autocast(self._device, half=self._plan.half):
             fake = self._generator(z, batch.identity)
-        losses = self._update_discriminator(batch, fake.detach(), step) | self._update_generator(batch, fake, draw)
-        self._average.update(self._generator, step)
+        losses = self._update_discriminator(batch, fake.detach(), step)
+        if step >= self._config.discriminator_first:
+            losses |= self._update_generator(batch, fake, draw)
+            self._average.update(self._generator, step)
         return losses
 
     def _update_discriminator(self, batch: Batch, fake: Tensor, step: int) -> dict[str, float]:

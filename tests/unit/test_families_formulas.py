@@ -10,6 +10,7 @@ from torch import Tensor
 from generators import latent
 from generators.diffusion import alphas_bar, ddim, guided, noised
 from generators.encoder_decoder import divergence, pyramid_loss
+from generators.facenet import softened
 from generators.gan import discriminator_loss, generator_loss, gradient_penalty
 from generators.layers import Film
 
@@ -116,6 +117,15 @@ def test_the_pyramid_minds_detail_less_than_shape():
 
 
 # Identities
+
+
+def test_facenet_is_not_shown_what_changes_from_each_pixel_to_the_next():
+    rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
+    for pattern in (rows, columns, rows + columns):
+        checks = (0.5 * (-1.0) ** pattern)[None, None]
+        assert float(softened(checks)[..., 1:-1, 1:-1].abs().max()) < 1e-6
+    ramp = columns.float()[None, None]
+    torch.testing.assert_close(softened(ramp)[..., 1:-1], ramp[..., 1:-1])
 
 
 def test_a_new_layer_passes_normalised_features_on_whoever_is_asked_for():
