@@ -88,7 +88,7 @@ def train(
         faces: Those to learn from; nobody who is measured on may be among them.
         run: The folder of checkpoints.
         device: Where batches are put.
-        measure: Judges the samples from time to time, and at the end.
+        measure: Judges the samples from time to time, and when the plan is done.
         report: Takes a line at a time.
         stop: Asked after every step.
         clock: Seconds from anywhere.
@@ -126,7 +126,10 @@ def train(
         if now - kept >= plan.checkpoint_seconds:
             keep(step)
             kept = clock()
-    if measure is not None and step > begun:
+    if step == begun and (found := checkpoint.steps(run)):
+        return checkpoint.read_meta(found[-1])
+    # Whoever says stop waits for nothing but the checkpoint.
+    if measure is not None and not stop():
         metrics = measure(learner.sampler(), step).as_json()
         report(f"step {step}: {_told(metrics)}")
     return keep(step)
