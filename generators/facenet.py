@@ -71,7 +71,8 @@ def identity_loss(
     """
     moved = boxes + torch.from_numpy(draw.integers(-2, 3, size=tuple(boxes.shape)).astype(np.float32)).to(boxes)
     seen = facenet(softened(images.float()), moved.clamp(0, images.shape[-1]))
-    return (1 - (seen * identity).sum(dim=1)).mean()
+    loss: Tensor = (1 - (seen * identity).sum(dim=1)).mean()
+    return loss
 
 
 def softened(images: Tensor) -> Tensor:

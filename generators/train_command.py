@@ -26,6 +26,10 @@ Taught = Annotated[
 Device = Annotated[str, typer.Option("--device", help="What computes, as torch names it: cpu, cuda, cuda:1.")]
 Minutes = Annotated[float | None, typer.Option("--minutes", help="Minutes in all, in place of the recipe's.")]
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads, in place of the recipe's.")]
+Publish = Annotated[
+    bool,
+    typer.Option("--publish", help="Have the samples judged on the road too: onto training.samples of LIKENESS_KAFKA."),
+]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 
 
@@ -37,6 +41,7 @@ def _command(family: str) -> Callable[..., None]:
         device: Device = "cpu",
         minutes: Minutes = None,
         threads: Threads = None,
+        publish: Publish = False,
         as_json: AsJson = False,
     ) -> None:
         settings = read_settings()
@@ -44,11 +49,12 @@ def _command(family: str) -> Callable[..., None]:
         told = _train(
             family,
             config,
-            run or settings.data_dir / "runs" / config.stem,
+            (run or settings.data_dir / "runs" / config.stem).resolve(),
             encoder_decoder,
             device,
             {name: value for name, value in changes.items() if value is not None},
             settings,
+            settings.address("kafka") if publish else None,
         )
         typer.echo(json.dumps(told) if as_json else "\n".join(f"{name}\t{value}" for name, value in told.items()))
 
@@ -71,12 +77,15 @@ def _train(
     device: str,
     changes: dict[str, Any],
     settings: Settings,
+    kafka: str | None,
 ) -> dict[str, Any]:
     """Train, and return what is printed."""
     from generators import checkpoint, recipe
-    from generators.evaluate import figures, sample
+    from generators.evaluate import Figures, figures, sample
     from generators.families import FAMILIES
     from generators.learners import faces_of, learner_of
+    from generators.publishing import publisher_of
+    from generators.serve import Sampler
     from generators.train import train as train_family
     from streams.adapters.face_engine import FaceEngine
 
@@ -88,13 +97,21 @@ def _train(
     faces, held_out = faces_of(wanted, settings, _say).split()
     engine = FaceEngine.load(settings, _say)
     learner = learner_of(wanted, settings, device, _say)
+    publish = publisher_of(kafka, run.name, name, held_out, _say) if kafka is not None else None
+
+    def measure(sampler: Sampler, step: int) -> Figures:
+        made = sample(sampler, held_out)
+        if publish is not None:
+            publish(made, step)
+        return figures(name, step, made, held_out, engine)
+
     meta = train_family(
         learner,
         wanted,
         faces,
         run,
         device=device,
-        measure=lambda sampler, step: figures(name, step, sample(sampler, held_out), held_out, engine),
+        measure=measure,
         report=_say,
         stop=_told_to_stop(),
     )

@@ -1,5 +1,6 @@
 """Runs of training: stopped, killed and taken up again; recipes; and FaceNet as a loss against the product's engine."""
 
+import asyncio
 import json
 import os
 import signal
@@ -11,10 +12,12 @@ from contextlib import suppress
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from aiokafka import AIOKafkaConsumer
 from typer.testing import CliRunner
 
 from generators import checkpoint, data, data_sources, facenet, recipe
@@ -23,9 +26,11 @@ from generators.evaluate import figures, sample, sheet
 from generators.families import FAMILIES
 from generators.learners import learner_of, trained
 from generators.learning import Learner
+from generators.publishing import publisher_of
 from generators.recipe import Recipe
 from generators.train import train
 from generators.train_command import train as train_app
+from streams import topics
 from streams.adapters.face_engine import FaceEngine
 from streams.errors import BadInput, WeightsUnusable
 from streams.settings import Settings
@@ -336,3 +341,37 @@ def test_real_faces_of_the_targets_are_judged_as_what_they_are(tiny: Recipe):
     assert told.mean_similarity > told.shuffled_similarity + 0.4
     assert told.vendi > 5
     assert sheet(made, faces).shape == (64 * 5, 64 * 10, 3)
+
+
+# On the road
+
+
+async def test_a_runs_samples_are_published_with_their_run_step_and_target(kafka_with_topics: str, tiny: Recipe):
+    lines: list[str] = []
+    of = blobs()
+    made = sample(learner(tiny).sampler(), of, identities=3, each=2)
+    publish = publisher_of(kafka_with_topics, "run-1", "gan", of, lines.append)
+    await asyncio.to_thread(publish, made, 40)
+    assert lines == ["step 40: 6 samples are published"]
+    found = await _read(kafka_with_topics, topics.TRAINING_SAMPLES.name, 6)
+    assert {(each["run_id"], each["step"], each["model"]) for each in found} == {("run-1", 40, "gan")}
+    assert sorted((each["index"], each["identity"]) for each in found) == [
+        (index, f"person-{index // 2}") for index in range(6)
+    ]
+
+
+async def _read(kafka: str, topic: str, count: int) -> list[dict[str, Any]]:
+    consumer = AIOKafkaConsumer(topic, bootstrap_servers=kafka, auto_offset_reset="earliest")
+    await consumer.start()
+    try:
+        async with asyncio.timeout(60):
+            return [json.loads((await consumer.getone()).value) for _ in range(count)]
+    finally:
+        await consumer.stop()
+
+
+def test_a_broker_that_is_down_costs_a_run_nothing_but_a_line(tiny: Recipe):
+    lines: list[str] = []
+    made = sample(learner(tiny).sampler(), blobs(), identities=2, each=1)
+    publisher_of("127.0.0.1:1", "run-1", "gan", blobs(), lines.append)(made, 40)
+    assert "step 40: samples are not published: kafka is unavailable" in lines[0]
