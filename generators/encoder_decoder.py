@@ -7,7 +7,7 @@ and Welling, 2014, arXiv:1312.6114): the divergence keeps the latent too narrow 
 
 import itertools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generators import latent
+from generators.adversary import Adversary, AdversaryConfig, Shown
 from generators.facenet import FaceNet, identity_loss
 from generators.latent import Floats
 from generators.layers import IDENTITY, Down, Identity, Synthesis
@@ -37,12 +38,15 @@ class EncoderDecoderConfig:
     """Of the divergence from N(0, I), summed over the latent's values."""
     frame_weight: float = 0.3
     """Of the difference of a swapped frame to its source, both at 8 x 8: pose and light, not features."""
-    identity_loss_weight: float = 0.5
+    identity_loss_weight: float = 0.3
     """Of 1 - cosine in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
-    identity_after: int = 500
-    """Updates before FaceNet joins: of what is no face yet it asks for patterns, not for features."""
+    adversary_weight: float = 0.2
+    """Of the loss against an adversary, on swapped frames, which have no real ones to be compared with. 0: without."""
+    swap_after: int = 500
+    """Updates before frames are swapped: of what is no face yet FaceNet asks for patterns, not for features."""
     swapped: int = 8
     """Faces of a batch that are also decoded as somebody else."""
+    adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
 
 
 class EncoderDecoder(nn.Module):
@@ -119,22 +123,40 @@ def pyramid_loss(x: Tensor, y: Tensor, levels: int = 4) -> Tensor:
 class EncoderDecoderLearner:
     """Trains the network to give frames back, and to put another identity into them."""
 
-    def __init__(self, config: EncoderDecoderConfig, plan: Plan, facenet: FaceNet | None, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        config: EncoderDecoderConfig,
+        plan: Plan,
+        facenet: FaceNet | None,
+        taught: EncoderDecoder | None = None,
+        device: str = "cpu",
+    ) -> None:
+        """Begin with random weights, or with those of one that was trained before, perhaps by other losses."""
         torch.manual_seed(plan.seed)
         self._config, self._plan, self._facenet, self._device = config, plan, facenet, device
-        self._network = EncoderDecoder(config).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = EncoderDecoder(config)
+        if taught is not None:
+            network.load_state_dict(taught.state_dict())
+        self._network: EncoderDecoder = network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self._adversary = Adversary(config.adversary, plan.learning_rate / 4, device, half=plan.half)
         self._average = Average(self._network, plan.average)
         self._optimizer = torch.optim.AdamW(
             self._network.parameters(), plan.learning_rate, betas=(0.9, 0.99), weight_decay=0.01
         )
-        self.modules: Mapping[str, nn.Module] = {"network": self._network, "average": self._average.network}
-        self.optimizers: Mapping[str, torch.optim.Optimizer] = {"network": self._optimizer}
+        self.modules: Mapping[str, nn.Module] = {
+            "network": self._network,
+            "discriminator": self._adversary.network,
+            "average": self._average.network,
+        }
+        self.optimizers: Mapping[str, torch.optim.Optimizer] = {
+            "network": self._optimizer,
+            "discriminator": self._adversary.optimizer,
+        }
 
     def step(self, batch: Batch, step: int, draw: np.random.Generator) -> dict[str, float]:
         """See ``Learner``."""
         config, network = self._config, self._network
-        taught = self._facenet is not None and step >= config.identity_after
-        swapped = min(config.swapped, len(batch.images) - 1) if taught else 0
+        swapped = min(config.swapped, len(batch.images) - 1) if step >= config.swap_after else 0
         # Whose face it becomes: the next row's. Rows are drawn at random, so that is anybody's.
         other = batch.identity.roll(1, dims=0)[:swapped]
         with autocast(self._device, half=self._plan.half):
@@ -142,21 +164,34 @@ class EncoderDecoderLearner:
             e = noise(draw, *mean.shape, device=self._device)
             latents = mean + (log_variance / 2).exp() * e
             decoded = network.decode(torch.cat([latents, latents[:swapped]]), torch.cat([batch.identity, other]))
-        images, swaps = decoded.split([len(batch.images), swapped])
+        images, swaps = decoded[: len(batch.images)], decoded[len(batch.images) :]
         losses = {
             "pixels": pyramid_loss(images, batch.images),
             "divergence": divergence(mean, log_variance).mean() * config.divergence_weight,
         }
-        if self._facenet is not None and swapped:
-            small = [functional.avg_pool2d(x, 8) for x in (swaps, batch.images[:swapped])]
-            losses["frame"] = (small[0] - small[1]).abs().mean() * config.frame_weight
-            identity = identity_loss(self._facenet, swaps, batch.boxes[:swapped], other, draw)
-            losses["identity"] = identity * config.identity_loss_weight
+        told: dict[str, float] = {}
+        if swapped:
+            made = Shown(swaps, other)
+            if config.adversary_weight:
+                told = self._adversary.learn(Shown(batch.images, batch.identity), made, step)
+            losses |= self._of_swaps(batch, made, draw)
         loss = torch.stack(list(losses.values())).sum()
         update(self._optimizer, loss)
         network.remember(latents.detach(), keep=0.99)
         self._average.update(network, step)
-        return {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(loss.detach())}
+        return {name: float(value.detach()) for name, value in losses.items()} | told | {"loss": float(loss.detach())}
+
+    def _of_swaps(self, batch: Batch, made: Shown, draw: np.random.Generator) -> dict[str, Tensor]:
+        """Return the losses of frames that show somebody else than their source."""
+        config, frames = self._config, batch.images[: len(made.images)]
+        small = [functional.avg_pool2d(x, 8) for x in (made.images, frames)]
+        losses = {"frame": (small[0] - small[1]).abs().mean() * config.frame_weight}
+        if config.adversary_weight:
+            losses["adversary"] = self._adversary.loss_of(made) * config.adversary_weight
+        if self._facenet is not None:
+            identity = identity_loss(self._facenet, made.images, batch.boxes[: len(frames)], made.identity, draw)
+            losses["identity"] = identity * config.identity_loss_weight
+        return losses
 
     def sampler(self) -> "EncoderDecoderSampler":
         """See ``Learner``."""

@@ -23,18 +23,8 @@ class Family:
     learner: Callable[[Any, Plan, FaceNet | None, EncoderDecoder | None, str], Learner]
     """Takes the configuration, the plan, FaceNet if it is a loss, a trained encoder-decoder, and the device."""
     load: Callable[[Any, Mapping[str, Tensor], str], Sampler]
-    taught: str
-    """Whether it takes a trained encoder-decoder: ``no``, ``may`` or ``must``."""
-
-
-def _encoder_decoder(
-    config: encoder_decoder.EncoderDecoderConfig,
-    plan: Plan,
-    facenet: FaceNet | None,
-    taught: EncoderDecoder | None,
-    device: str,
-) -> Learner:
-    return encoder_decoder.EncoderDecoderLearner(config, plan, facenet, device)
+    needs_taught: bool = False
+    """Whether it cannot do without a trained encoder-decoder; the others may begin with its weights."""
 
 
 def _diffusion(
@@ -53,9 +43,12 @@ FAMILIES = {
     family.name: family
     for family in (
         Family(
-            "encoder_decoder", encoder_decoder.EncoderDecoderConfig, _encoder_decoder, encoder_decoder.load, taught="no"
+            "encoder_decoder",
+            encoder_decoder.EncoderDecoderConfig,
+            encoder_decoder.EncoderDecoderLearner,
+            encoder_decoder.load,
         ),
-        Family("gan", gan.GanConfig, gan.GanLearner, gan.load, taught="may"),
-        Family("diffusion", diffusion.DiffusionConfig, _diffusion, diffusion.load, taught="must"),
+        Family("gan", gan.GanConfig, gan.GanLearner, gan.load),
+        Family("diffusion", diffusion.DiffusionConfig, _diffusion, diffusion.load, needs_taught=True),
     )
 }

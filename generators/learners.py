@@ -1,6 +1,6 @@
 """From a recipe to what it names: the faces, and the learner with the networks that it needs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -29,6 +29,18 @@ def faces_of(wanted: Recipe, settings: Settings, report: Report = silent) -> Fac
     return data_sources.synthetic(wanted.synthetic, settings, processes=wanted.plan.threads, report=report)
 
 
+def completed(wanted: Recipe) -> Recipe:
+    """Return the recipe with the sizes of the decoder that it takes over, where its family has one inside.
+
+    Raises:
+        BadInput, WeightsUnusable: If there is no encoder-decoder where the recipe says so.
+    """
+    taught = _taught(wanted, "cpu")
+    if taught is None or not hasattr(wanted.model, "decoder"):
+        return wanted
+    return replace(wanted, model=replace(wanted.model, decoder=taught.config))
+
+
 def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: Report = silent) -> Learner:
     """Return a new learner of the recipe's family.
 
@@ -38,15 +50,16 @@ def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: 
     """
     family = FAMILIES[wanted.family]
     taught = _taught(wanted, device)
-    if family.taught == "must" and taught is None:
+    if family.needs_taught and taught is None:
         raise BadInput(f"expected the run of a trained encoder-decoder for {family.name}, got none: --encoder-decoder")
-    if taught is not None and getattr(wanted.model, "decoder", taught.config) != taught.config:
-        raise BadInput(f"expected an encoder-decoder of the sizes in [model.decoder], got {taught.config}")
     judge = None
     if getattr(wanted.model, "identity_loss_weight", 0) > 0:
         dtype = torch.bfloat16 if wanted.plan.half else torch.float32
         judge = facenet.load(settings, device, dtype, wanted.plan.identity_side, report)
-    return family.learner(wanted.model, wanted.plan, judge, taught, device)
+    try:
+        return family.learner(wanted.model, wanted.plan, judge, taught, device)
+    except RuntimeError as error:
+        raise BadInput(f"expected an encoder-decoder of the recipe's sizes, got one of others: {error}") from error
 
 
 @dataclass(frozen=True)
@@ -77,7 +90,7 @@ def trained(folder: Path, device: str = "cpu") -> Trained:
 
 
 def _taught(wanted: Recipe, device: str) -> EncoderDecoder | None:
-    if wanted.encoder_decoder is None or FAMILIES[wanted.family].taught == "no":
+    if wanted.encoder_decoder is None:
         return None
     sampler = trained(wanted.encoder_decoder, device).sampler
     if not isinstance(sampler, EncoderDecoderSampler):

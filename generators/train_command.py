@@ -83,7 +83,7 @@ def _train(
     from generators import checkpoint, recipe
     from generators.evaluate import Figures, figures, sample
     from generators.families import FAMILIES
-    from generators.learners import faces_of, learner_of
+    from generators.learners import completed, faces_of, learner_of
     from generators.publishing import publisher_of
     from generators.serve import Sampler
     from generators.train import train as train_family
@@ -91,7 +91,8 @@ def _train(
 
     family = FAMILIES[name]
     wanted = recipe.read(config, family)
-    wanted = replace(wanted, plan=replace(wanted.plan, **changes), encoder_decoder=taught or wanted.encoder_decoder)
+    taught = taught.resolve() if taught is not None else wanted.encoder_decoder
+    wanted = completed(replace(wanted, plan=replace(wanted.plan, **changes), encoder_decoder=taught))
     if checkpoint.steps(run) and (had := checkpoint.read_meta(checkpoint.steps(run)[-1]).config["model"]):
         _refuse_other_model(had, wanted.as_json()["model"], run)
     faces, held_out = faces_of(wanted, settings, _say).split()

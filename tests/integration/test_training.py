@@ -43,6 +43,8 @@ decoder = [8, 8, 8, 8]
 latent = 2
 condition = 16
 identity_loss_weight = 0
+swap_after = 1
+adversary = { widths = [8, 8, 8, 8] }
 
 [plan]
 batch = 4
@@ -94,7 +96,7 @@ def test_every_family_goes_on_where_it_was(family: str, tiny: Recipe, tmp_path: 
         "gan": {
             "latent": 32,
             "generator": [8] * 4,
-            "discriminator": [8] * 4,
+            "adversary": {"widths": [8] * 4},
             "condition": 16,
             "identity_loss_weight": 0,
         },

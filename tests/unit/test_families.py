@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from generators.adversary import AdversaryConfig
 from generators.checkpoint import weights_of
 from generators.data import Floats
 from generators.diffusion import DiffusionConfig
@@ -18,10 +19,13 @@ from generators.learning import Batch, Learner, Plan
 from tests.blobs import blobs
 
 SMALL = (16, 16, 16, 16)
-SIZES = EncoderDecoderConfig(encoder=SMALL, decoder=SMALL, latent=4, condition=32, identity_loss_weight=0)
+ADVERSARY = AdversaryConfig(widths=SMALL)
+SIZES = EncoderDecoderConfig(
+    encoder=SMALL, decoder=SMALL, latent=4, condition=32, identity_loss_weight=0, swap_after=20, adversary=ADVERSARY
+)
 CONFIGS: Mapping[str, Any] = {
     "encoder_decoder": SIZES,
-    "gan": GanConfig(latent=64, generator=SMALL, discriminator=SMALL, condition=32, identity_loss_weight=0),
+    "gan": GanConfig(latent=64, generator=SMALL, adversary=ADVERSARY, condition=32, identity_loss_weight=0),
     "diffusion": DiffusionConfig(width=64, blocks=2, condition=32, sampling_steps=5, decoder=SIZES),
 }
 PLAN = Plan(batch=8, learning_rate=2e-3, average=0.5)
@@ -73,7 +77,7 @@ def trained(made: Learner, name: str, steps: int) -> Trained:
 
 @pytest.mark.parametrize(
     ("family", "loss", "steps", "share"),
-    [("encoder_decoder", "loss", 40, 0.6), ("diffusion", "loss", 150, 0.8), ("gan", "discriminator", 40, 0.9)],
+    [("encoder_decoder", "pixels", 40, 0.6), ("diffusion", "loss", 150, 0.8), ("gan", "discriminator", 40, 0.9)],
 )
 def test_the_loss_falls_on_one_batch(family: str, loss: str, steps: int, share: float):
     """A discriminator falls below 2 log 2 = 1.386 only if it tells real from made."""

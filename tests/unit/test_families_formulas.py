@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from generators import latent
+from generators.adversary import discriminator_loss, generator_loss, gradient_penalty
 from generators.diffusion import alphas_bar, ddim, guided, noised
 from generators.encoder_decoder import divergence, pyramid_loss
 from generators.facenet import softened
-from generators.gan import discriminator_loss, generator_loss, gradient_penalty
 from generators.layers import Film
 
 # Diffusion
