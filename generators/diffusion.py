@@ -39,7 +39,7 @@ class DiffusionConfig:
     """Steps of DDIM."""
     guidance: float = 1.0
     """w of classifier-free guidance; 0 samples what was learned, more follows the identity closer and varies less."""
-    decoder: EncoderDecoderConfig = field(default_factory=EncoderDecoderConfig)
+    autoencoder: EncoderDecoderConfig = field(default_factory=EncoderDecoderConfig)
     """Of the encoder-decoder whose latents these are."""
 
 
@@ -136,7 +136,7 @@ class LatentDiffusion(nn.Module):
     def __init__(self, config: DiffusionConfig) -> None:
         super().__init__()
         self.config = config
-        self.autoencoder = EncoderDecoder(config.decoder).requires_grad_(False)
+        self.autoencoder = EncoderDecoder(config.autoencoder).requires_grad_(False)
         self.denoiser = Denoiser(self.autoencoder.values, config)
 
     def scaled(self, latents: Tensor) -> Tensor:

@@ -36,9 +36,9 @@ def completed(wanted: Recipe) -> Recipe:
         BadInput, WeightsUnusable: If there is no encoder-decoder where the recipe says so.
     """
     taught = _taught(wanted, "cpu")
-    if taught is None or not hasattr(wanted.model, "decoder"):
+    if taught is None or not hasattr(wanted.model, "autoencoder"):
         return wanted
-    return replace(wanted, model=replace(wanted.model, decoder=taught.config))
+    return replace(wanted, model=replace(wanted.model, autoencoder=taught.config))
 
 
 def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: Report = silent) -> Learner:

@@ -38,7 +38,7 @@ class Recipe:
         """Whether FaceNet was a loss, of the family itself or of the encoder-decoder that it decodes with."""
         weights: list[float] = [
             getattr(config, "identity_loss_weight", 0.0)
-            for config in (self.model, getattr(self.model, "decoder", None))
+            for config in (self.model, getattr(self.model, "autoencoder", None))
         ]
         return max(weights) > 0
 

@@ -100,7 +100,7 @@ def test_every_family_goes_on_where_it_was(family: str, tiny: Recipe, tmp_path: 
             "condition": 16,
             "identity_loss_weight": 0,
         },
-        "diffusion": {"width": 16, "blocks": 1, "condition": 16, "decoder": tiny.as_json()["model"]},
+        "diffusion": {"width": 16, "blocks": 1, "condition": 16, "autoencoder": tiny.as_json()["model"]},
     }[family]
     of = recipe.parsed(
         {

@@ -71,7 +71,7 @@ def test_a_scale_alone_is_the_trace_times_its_square_in_frechet_distance():
 
 
 def test_coverage_of_one_distribution_by_itself_is_what_combinatorics_says():
-    """1 - prod_{i=1..k} (N - i) / (N + M - i): 0.96992 for N = M = 200, k = 5; the mean of 20 has an error of 0.0014."""
+    """1 - prod_{i=1..k} (N - i) / (N + M - i): 0.96992 for N = M = 200, k = 5; 20 err by 0.0014."""
     draw = np.random.default_rng(5)
     found = [manifold(draw.standard_normal((200, 8)), draw.standard_normal((200, 8))).coverage for _ in range(20)]
     assert float(np.mean(found)) == pytest.approx(0.96992, abs=0.01)

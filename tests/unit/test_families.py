@@ -26,7 +26,7 @@ SIZES = EncoderDecoderConfig(
 CONFIGS: Mapping[str, Any] = {
     "encoder_decoder": SIZES,
     "gan": GanConfig(latent=64, generator=SMALL, adversary=ADVERSARY, condition=32, identity_loss_weight=0),
-    "diffusion": DiffusionConfig(width=64, blocks=2, condition=32, sampling_steps=5, decoder=SIZES),
+    "diffusion": DiffusionConfig(width=64, blocks=2, condition=32, sampling_steps=5, autoencoder=SIZES),
 }
 PLAN = Plan(batch=8, learning_rate=2e-3, average=0.5)
 
