@@ -34,7 +34,7 @@ class GanConfig:
     adversary: AdversaryConfig = field(default_factory=AdversaryConfig)
     discriminator_first: int = 0
     """Updates of the discriminator alone: it must know faces before a generator that makes some should follow it."""
-    identity_loss_weight: float = 0.5
+    identity_loss_weight: float = 1.0
     """Of 1 - cosine in FaceNet, on faces that are made. 0 leaves FaceNet out of the training."""
     identity_faces: int = 8
     """Faces of a batch that FaceNet is shown."""

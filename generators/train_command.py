@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 train = typer.Typer(
@@ -80,7 +79,7 @@ def _train(
     kafka: str | None,
 ) -> dict[str, Any]:
     """Train, and return what is printed."""
-    from generators import checkpoint, recipe
+    from generators import recipe
     from generators.evaluate import Figures, figures, sample
     from generators.families import FAMILIES
     from generators.learners import completed, faces_of, learner_of
@@ -93,8 +92,6 @@ def _train(
     wanted = recipe.read(config, family)
     taught = taught.resolve() if taught is not None else wanted.encoder_decoder
     wanted = completed(replace(wanted, plan=replace(wanted.plan, **changes), encoder_decoder=taught))
-    if checkpoint.steps(run) and (had := checkpoint.read_meta(checkpoint.steps(run)[-1]).config["model"]):
-        _refuse_other_model(had, wanted.as_json()["model"], run)
     faces, held_out = faces_of(wanted, settings, _say).split()
     engine = FaceEngine.load(settings, _say)
     learner = learner_of(wanted, settings, device, _say)
@@ -118,11 +115,6 @@ def _train(
     )
     told = {"family": name, "step": meta.step, "seconds": round(meta.seconds, 1), "checkpoint": str(run)}
     return told | dict(meta.metrics)
-
-
-def _refuse_other_model(had: Any, wanted: Any, run: Path) -> None:
-    if json.loads(json.dumps(wanted)) != had:
-        raise BadInput(f"expected the model that {run} holds checkpoints of, got another: name a new folder with --run")
 
 
 def _say(line: str) -> None:
