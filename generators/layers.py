@@ -68,13 +68,21 @@ class Synthesis(nn.Module):
         self.blocks = nn.ModuleList(Up(inputs, outputs, condition) for inputs, outputs in itertools.pairwise(widths))
         # Four pixels at once from each place of the largest features (Shi et al., 2016, arXiv:1609.05158, eq. 4): half
         # the time of another block, whose features would be the largest of all.
-        self.pixels = nn.Sequential(nn.Conv2d(widths[-1], 12, kernel_size=3, padding=1), nn.PixelShuffle(2), nn.Tanh())
+        self.pixels = nn.Sequential(nn.Conv2d(widths[-1], 12, kernel_size=3, padding=1), nn.PixelShuffle(2))
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Return images (B, 3, S, S) in [-1, 1] of features (B, widths[0], 4, 4); S = 4 * 2 ** len(widths)."""
         for block in self.blocks:
             features = block(features, condition)
-        return cast(Tensor, self.pixels(features))
+        # Four pixels that were made apart differ apart: without this a check pattern lies over every image.
+        return torch.tanh(softened(self.pixels(features)))
+
+
+def softened(images: Tensor) -> Tensor:
+    """Blur by (1, 2, 1) / 4 in both directions: what changes from each pixel to the next is gone."""
+    padded = functional.pad(images, (1, 1, 1, 1), mode="replicate")
+    across = (padded[..., :-2] + 2 * padded[..., 1:-1] + padded[..., 2:]) / 4
+    return (across[..., :-2, :] + 2 * across[..., 1:-1, :] + across[..., 2:, :]) / 4
 
 
 class Identity(nn.Module):

@@ -11,8 +11,7 @@ from generators import latent
 from generators.adversary import discriminator_loss, generator_loss, gradient_penalty
 from generators.diffusion import alphas_bar, ddim, guided, noised
 from generators.encoder_decoder import divergence, pyramid_loss
-from generators.facenet import softened
-from generators.layers import Film
+from generators.layers import Film, softened
 
 # Diffusion
 
@@ -119,7 +118,7 @@ def test_the_pyramid_minds_detail_less_than_shape():
 # Identities
 
 
-def test_facenet_is_not_shown_what_changes_from_each_pixel_to_the_next():
+def test_no_image_has_what_changes_from_each_pixel_to_the_next():
     rows, columns = torch.meshgrid(torch.arange(8), torch.arange(8), indexing="ij")
     for pattern in (rows, columns, rows + columns):
         checks = (0.5 * (-1.0) ** pattern)[None, None]
