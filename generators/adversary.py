@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from generators.layers import IDENTITY, Down
+from generators.layers import IDENTITY, Down, Shown
 from generators.learning import autocast, update
 
 
@@ -64,14 +64,6 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """Return R1 without gamma, E ||grad_x D(x)||^2 / 2 over real images: Mescheder et al., eq. 9."""
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.square().flatten(1).sum(dim=1).mean() / 2
-
-
-@dataclass(frozen=True)
-class Shown:
-    """Images (B, 3, 64, 64) and whom they are said to show (B, 128)."""
-
-    images: Tensor
-    identity: Tensor
 
 
 class Adversary:

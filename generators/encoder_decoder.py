@@ -16,10 +16,10 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from generators import latent
-from generators.adversary import Adversary, AdversaryConfig, Shown
+from generators.adversary import Adversary, AdversaryConfig
 from generators.facenet import FaceNet, identity_loss
 from generators.latent import Floats
-from generators.layers import IDENTITY, Down, Identity, Synthesis
+from generators.layers import IDENTITY, Down, Identity, Shown, Synthesis
 from generators.learning import Average, Batch, Plan, as_images, as_pixels, autocast, noise, update
 
 
@@ -189,7 +189,7 @@ class EncoderDecoderLearner:
         if config.adversary_weight:
             losses["adversary"] = self._adversary.loss_of(made) * config.adversary_weight
         if self._facenet is not None:
-            identity = identity_loss(self._facenet, made.images, batch.boxes[: len(frames)], made.identity, draw)
+            identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.identity, draw)
             losses["identity"] = identity * config.identity_loss_weight
         return losses
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from generators.layers import Shown
 from streams.adapters.face_engine import SIDE
 from streams.adapters.facenet_weights import load_embedder
 from streams.settings import Settings
@@ -61,18 +62,42 @@ def load(
     return FaceNet(network, dtype, side).to(device)
 
 
-def identity_loss(
-    facenet: FaceNet, images: Tensor, boxes: Tensor, identity: Tensor, draw: np.random.Generator
-) -> Tensor:
-    """Return the mean of 1 - cosine between what FaceNet sees and unit identities (B, 128).
+#: Temperature of the softmax over identities: cosines of different people differ by about 0.15.
+TEMPERATURE = 0.1
+
+#: Of the softmax beside the cosine itself.
+CONTRAST = 0.2
+
+
+def identity_loss(facenet: FaceNet, shown: Shown, boxes: Tensor, others: Tensor, draw: np.random.Generator) -> Tensor:
+    """Return how little FaceNet sees whom it should, 0 and up, mean over the images.
 
     A network that is asked by its gradient answers with patterns that no person sees: so it is shown each face cut out
     a little differently every time.
+
+    Args:
+        facenet: Who looks.
+        shown: B images, and whom each should show.
+        boxes: Where the faces are, (B, 4) in pixels.
+        others: Unit identities (N, 128) to tell them from; rows equal to the target count as the target.
+        draw: Moves the boxes.
     """
     moved = boxes + torch.from_numpy(draw.integers(-2, 3, size=tuple(boxes.shape)).astype(np.float32)).to(boxes)
-    seen = facenet(images, moved.clamp(0, images.shape[-1]))
-    loss: Tensor = (1 - (seen * identity).sum(dim=1)).mean()
-    return loss
+    seen = facenet(shown.images, moved.clamp(0, shown.images.shape[-1]))
+    return contrasted(seen, shown.identity, others)
+
+
+def contrasted(seen: Tensor, wanted: Tensor, others: Tensor) -> Tensor:
+    """Return 1 - cosine to whom is wanted, and the log loss of taking somebody else for them; all rows of unit length.
+
+    The cosine alone is content with a face that is everybody's a little: all people have some of it in common.
+    """
+    near = (seen * wanted).sum(dim=1)
+    same = wanted @ others.T > 1 - 1e-4  # (B, N)
+    apart = (seen @ others.T).masked_fill(same, -torch.inf)
+    logits = torch.cat([near[:, None], apart], dim=1) / TEMPERATURE
+    nobody = torch.zeros(len(seen), dtype=torch.long, device=seen.device)
+    return (1 - near).mean() + CONTRAST * functional.cross_entropy(logits, nobody)
 
 
 def _fold(module: Any) -> None:

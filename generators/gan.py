@@ -13,11 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from generators import latent
-from generators.adversary import Adversary, AdversaryConfig, Shown
+from generators.adversary import Adversary, AdversaryConfig
 from generators.encoder_decoder import EncoderDecoder
 from generators.facenet import FaceNet, identity_loss
 from generators.latent import Floats
-from generators.layers import IDENTITY, Identity, Synthesis
+from generators.layers import IDENTITY, Identity, Shown, Synthesis
 from generators.learning import Average, Batch, Plan, as_pixels, autocast, noise, update
 from streams.errors import BadInput
 
@@ -126,7 +126,8 @@ class GanLearner:
         if self._facenet is not None:
             some = slice(self._config.identity_faces)
             # Where the face of the real image was: nobody knows where the new one is, and they differ by little.
-            identity = identity_loss(self._facenet, made.images[some], batch.boxes[some], batch.identity[some], draw)
+            few = Shown(made.images[some], made.identity[some])
+            identity = identity_loss(self._facenet, few, batch.boxes[some], batch.identity, draw)
             losses["identity"] = identity * self._config.identity_loss_weight
         loss = torch.stack(list(losses.values())).sum()
         update(self._optimizer, loss)

@@ -1,6 +1,7 @@
 """What the families' networks are built of: convolutions that an identity steers."""
 
 import itertools
+from dataclasses import dataclass
 from typing import cast
 
 import torch
@@ -9,6 +10,16 @@ from torch.nn import functional
 
 #: Values of a FaceNet embedding, the condition of every family.
 IDENTITY = 128
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images, and whom they show or should show."""
+
+    images: Tensor
+    """(B, 3, 64, 64) in [-1, 1]."""
+    identity: Tensor
+    """(B, 128), unit length."""
 
 
 class Film(nn.Module):

@@ -11,6 +11,7 @@ from generators import latent
 from generators.adversary import discriminator_loss, generator_loss, gradient_penalty
 from generators.diffusion import alphas_bar, ddim, guided, noised
 from generators.encoder_decoder import divergence, pyramid_loss
+from generators.facenet import CONTRAST, TEMPERATURE, contrasted
 from generators.layers import Film, softened
 
 # Diffusion
@@ -133,6 +134,17 @@ def test_a_new_layer_passes_normalised_features_on_whoever_is_asked_for():
     torch.nn.init.zeros_(film.modulation.weight)
     x = torch.randn(2, 32, 4, 4) * 3 + 1
     torch.testing.assert_close(film(x, torch.randn(2, 8)), film.norm(x))
+
+
+def test_a_face_that_is_everybodys_a_little_costs_more_than_its_cosine():
+    """Two identities at a cosine of c: seen as the wanted one it costs log(1 + exp((c - 1) / t)), halfway log 2."""
+    one, other = torch.tensor([[1.0, 0.0]]), torch.tensor([[0.6, 0.8]])
+    both = torch.cat([one, other])
+    halfway = torch.nn.functional.normalize(one + other, dim=1)
+    seen = float(contrasted(one, one, both))
+    assert seen == pytest.approx(CONTRAST * math.log(1 + math.exp(-0.4 / TEMPERATURE)), abs=1e-6)
+    told = float(contrasted(halfway, one, both))
+    assert told == pytest.approx(1 - float((halfway @ one.T)[0, 0]) + CONTRAST * math.log(2), abs=1e-6)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 0.6, 1.0])
