@@ -35,7 +35,7 @@ def completed(wanted: Recipe) -> Recipe:
     Raises:
         BadInput, WeightsUnusable: If there is no encoder-decoder where the recipe says so.
     """
-    taught = _taught(wanted, "cpu")
+    taught = _taught(wanted)
     if taught is None or not hasattr(wanted.model, "autoencoder"):
         return wanted
     return replace(wanted, model=replace(wanted.model, autoencoder=taught.config))
@@ -49,7 +49,7 @@ def learner_of(wanted: Recipe, settings: Settings, device: str = "cpu", report: 
         Unready, WeightsUnusable: If FaceNet or the encoder-decoder cannot be had.
     """
     family = FAMILIES[wanted.family]
-    taught = _taught(wanted, device)
+    taught = _taught(wanted)
     if family.needs_taught and taught is None:
         raise BadInput(f"expected the run of a trained encoder-decoder for {family.name}, got none: --encoder-decoder")
     judge = None
@@ -89,10 +89,10 @@ def trained(folder: Path, device: str = "cpu") -> Trained:
         raise WeightsUnusable(f"expected the weights that {found} tells of, got others: {error}") from error
 
 
-def _taught(wanted: Recipe, device: str) -> EncoderDecoder | None:
+def _taught(wanted: Recipe) -> EncoderDecoder | None:
     if wanted.encoder_decoder is None:
         return None
-    sampler = trained(wanted.encoder_decoder, device).sampler
+    sampler = trained(wanted.encoder_decoder).sampler
     if not isinstance(sampler, EncoderDecoderSampler):
         raise BadInput(f"expected the run of an encoder-decoder in {wanted.encoder_decoder}, got another family's")
     return sampler.network

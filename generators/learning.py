@@ -127,4 +127,4 @@ def update(optimizer: torch.optim.Optimizer, loss: Tensor, longest: float = 10.0
 
 def autocast(device: str, *, half: bool) -> Any:
     """Return the context in which a network computes."""
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=half)
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=half)
