@@ -22,13 +22,13 @@ from streams.adapters.face_engine import FaceEngine
 from streams.core.faces import Face, Sighting
 from streams.errors import BadInput
 from streams.settings import Settings
-from streams.wheels import Report, silent
+from streams.wheels import Report, one_at_a_time, silent
 
 #: What counts as an image in a folder, by its name.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
 
-#: Identities of one piece of synthetic faces: half a minute of work.
-PIECE = 256
+#: Identities of one piece of synthetic faces: some seconds of work.
+PIECE = 64
 
 #: Where the synthetic people's seeds begin: far from those that the demo and the tests enrol.
 FIRST_SEED = 1_000_000
@@ -60,20 +60,28 @@ def synthetic(wanted: Synthetic, settings: Settings, *, processes: int = 1, repo
         Unready, WeightsUnusable: If the networks or their weights cannot be had.
     """
     folder = settings.cache_dir / "faces" / _name(wanted, settings)
-    if not (folder / "faces.npz").exists():
-        pieces = range(-(-wanted.people // PIECE))
-        lacking = [number for number in pieces if not _piece(folder, number).exists()]
-        weights.ensure(weights.DCGAN_DIGIFACE, settings.cache_dir, report)
-        # Spawned: a fork after torch has run hangs.
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(settings,)) as pool:
-            made = pool.map(_make, [(wanted, folder, number) for number in lacking])
-            for done, _ in enumerate(made, start=len(pieces) - len(lacking) + 1):
-                report(f"faces of {min(done * PIECE, wanted.people)} of {wanted.people} people are made")
-        save(joined([read(_piece(folder, number)) for number in pieces]), folder / "faces.npz")
-        for number in pieces:
-            _piece(folder, number).unlink()
-    return read(folder / "faces.npz")
+    file = folder / "faces.npz"
+    if not file.exists():
+        with one_at_a_time(folder, report):
+            if not file.exists():
+                _make_all(wanted, folder, settings, processes, report)
+    return read(file)
+
+
+def _make_all(wanted: Synthetic, folder: Path, settings: Settings, processes: int, report: Report) -> None:
+    """Make the pieces that are not there yet, and join them."""
+    pieces = range(-(-wanted.people // PIECE))
+    lacking = [number for number in pieces if not _piece(folder, number).exists()]
+    weights.ensure(weights.DCGAN_DIGIFACE, settings.cache_dir, report)
+    # Spawned: a fork after torch has run hangs.
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(processes, mp_context=context, initializer=_open, initargs=(settings,)) as pool:
+        made = pool.map(_make, [(wanted, folder, number) for number in lacking])
+        for done, _ in enumerate(made, start=len(pieces) - len(lacking) + 1):
+            report(f"faces of {min(done * PIECE, wanted.people)} of {wanted.people} people are made")
+    save(joined([read(_piece(folder, number)) for number in pieces]), folder / "faces.npz")
+    for number in pieces:
+        _piece(folder, number).unlink()
 
 
 def photographs(folder: Path, settings: Settings, report: Report = silent) -> Faces:
