@@ -11,6 +11,9 @@ import numpy.typing as npt
 
 Floats = npt.NDArray[np.float32]
 
+#: Keeps what is drawn of a seed apart from the noise that wanders by it.
+_DRAWN = (2,)
+
 
 def wander(anchors: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:
     """Return z = z0 * sqrt(1 - s^2) + s * e with e ~ N(0, I) drawn from each seed.
@@ -31,3 +34,22 @@ def wander(anchors: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:
     noise = np.stack([np.random.default_rng(seed).standard_normal(size) for seed in seeds])
     s = strengths.astype(np.float64)[:, np.newaxis]
     return np.asarray(anchors * np.sqrt(1 - s**2) + s * noise, dtype=np.float32)
+
+
+def drawn(seeds: Sequence[int], size: int) -> Floats:
+    """Draw e ~ N(0, I) of each seed, shape (B, size), independent of the noise by which ``wander`` goes."""
+    return np.stack([_generator(seed).standard_normal(size, dtype=np.float32) for seed in seeds])
+
+
+def _generator(seed: int) -> np.random.Generator:
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_DRAWN))
+
+
+def wander_on_sphere(identities: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:
+    """Wander from unit vectors, shape (B, d), and stay among them: ``wander`` at length sqrt(d), and back to length 1.
+
+    At strength s the cosine to where it began is about sqrt(1 - s^2); 0 is the identity itself.
+    """
+    d = identities.shape[1]
+    z = wander(np.asarray(identities * d**0.5, dtype=np.float32), seeds, strengths)
+    return np.asarray(z / np.linalg.norm(z, axis=1, keepdims=True), dtype=np.float32)
