@@ -1,0 +1,61 @@
+"""Which engines and precisions are measured: every one that the settings know and this machine can run."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from streams.adapters.face_engine import FaceEngine
+from streams.adapters.face_networks import FaceNetworks
+from streams.errors import BadInput, Unready, WeightsUnusable
+from streams.settings import Settings
+from streams.wheels import Report
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What runs the networks, and what numbers embed a face at the first look."""
+
+    engine: str
+    precision: str
+
+    @property
+    def name(self) -> str:
+        """How results call it."""
+        return f"{self.engine} {self.precision}"
+
+    def on(self, settings: Settings) -> Settings:
+        """Return the settings with this configuration."""
+        return settings.model_copy(update={"engine": self.engine, "precision": self.precision})
+
+
+def known() -> list[Configuration]:
+    """Return every pair of what can be set; ``auto`` is one of the others, and some pairs do not exist."""
+    return [
+        Configuration(engine, precision)
+        for engine in _choices("engine")
+        for precision in _choices("precision")
+        if precision != "auto"
+    ]
+
+
+def networks(
+    settings: Settings, wanted: Sequence[Configuration], report: Report
+) -> tuple[dict[Configuration, FaceNetworks], dict[str, str]]:
+    """Return the loaded networks of each configuration that can be had here, and why the others cannot.
+
+    What is made once, such as a network in 8-bit integers, is made here where it is missing; that takes minutes.
+    """
+    there: dict[Configuration, FaceNetworks] = {}
+    missing: dict[str, str] = {}
+    for one in wanted:
+        try:
+            there[one] = FaceEngine.load(one.on(settings), report)._networks
+        except BadInput:
+            continue  # no such pair
+        except (Unready, WeightsUnusable) as error:
+            missing[one.name] = str(error)
+    return there, missing
+
+
+def _choices(field: str) -> tuple[Any, ...]:
+    return get_args(Settings.model_fields[field].annotation)

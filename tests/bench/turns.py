@@ -1,0 +1,47 @@
+"""Several things measured in turns: what disturbs the machine for a while disturbs them all, and ratios stay true."""
+
+import math
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+from tests.bench.machine import Others
+from tests.bench.rates import summary
+
+Work = Callable[[], Awaitable[float]]
+"""Does a round of one thing, and returns its rate per second."""
+
+#: One round of one thing lasts at least so many seconds.
+ROUND_SECONDS = 0.5
+
+
+async def in_turns(works: Mapping[str, Work], rounds: int) -> dict[str, dict[str, Any]]:
+    """Return what each came to: its median, extremes and rounds, and the cores that other programs took meanwhile.
+
+    Whoever needs a warm-up has had it. Every other round runs backwards, so that nobody always follows the same one.
+    """
+    rates: dict[str, list[float]] = defaultdict(list)
+    others: dict[str, list[float]] = defaultdict(list)
+    for number in range(rounds):
+        for name in list(works) if number % 2 == 0 else reversed(list(works)):
+            busy = Others()
+            rates[name].append(await works[name]())
+            others[name].append(round(busy.cores(), 2))
+    return {name: summary(rates[name]) | {"others_cores": others[name]} for name in works}
+
+
+def repeated(run: Callable[[], object], many: float) -> Work:
+    """Return a round of something that blocks, each run of which does ``many``; it is run now, to warm up."""
+    run()
+    began = time.perf_counter()
+    run()
+    times = max(1, math.ceil(ROUND_SECONDS / (time.perf_counter() - began)))
+
+    async def work() -> float:
+        began = time.perf_counter()
+        for _ in range(times):
+            run()
+        return many * times / (time.perf_counter() - began)
+
+    return work
