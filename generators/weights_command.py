@@ -10,7 +10,8 @@ from typing import Annotated
 import typer
 
 from generators.weights import PUBLISHED, ensure, read
-from streams.adapters import facenet_weights, int8_models, onnx_models, onnx_networks
+from streams.adapters import bf16_models, engines, facenet_weights, int8_models, onnx_models
+from streams.adapters.openvino_sessions import refuse_without_bf16
 from streams.cards import as_text, read_card
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.settings import read_settings
@@ -51,21 +52,32 @@ def _known() -> dict[str, _Known]:
         lambda cache_dir, report: onnx_models.ensure(read_settings(), report),
         lambda cache_dir: onnx_models.check(exported),
     )
-    return {known.name: known for known in (*generators, facenet, engine, *_in_integers())}
+    return {known.name: known for known in (*generators, facenet, engine, *_shorter())}
 
 
-def _in_integers() -> list[_Known]:
-    """Return the embedder in 8-bit integers, where the settings ask for it: it takes minutes to make."""
+def _shorter() -> list[_Known]:
+    """Return the embedder in the shorter numbers that the settings ask for: they take minutes to prepare."""
     settings = read_settings()
-    if settings.precision == "fp32" or settings.engine != "onnxruntime":
-        return []
-    return [
-        _Known(
-            int8_models.folder_of(settings).name,
-            lambda cache_dir, report: int8_models.ensure(settings, onnx_networks.load(settings, report), report),
-            lambda cache_dir: int8_models.check(settings),
-        )
-    ]
+    bf16 = _Known(
+        bf16_models.folder_of(settings).name,
+        lambda cache_dir, report: bf16_models.load(settings, engines.load(settings, report), report),
+        lambda cache_dir: bf16_models.check(settings),
+    )
+    int8 = _Known(
+        int8_models.folder_of(settings).name,
+        lambda cache_dir, report: int8_models.load(settings, engines.load(settings, report), report),
+        lambda cache_dir: int8_models.check(settings),
+    )
+    asked_for = {"fp32": [], "bf16": [bf16], "int8": [int8], "auto": [bf16, int8] if _has_bf16() else [int8]}
+    return asked_for[settings.precision]
+
+
+def _has_bf16() -> bool:
+    try:
+        refuse_without_bf16()
+    except Unready:
+        return False
+    return True
 
 
 @weights.command()

@@ -33,8 +33,8 @@ Similarity = Annotated[float, Field(ge=-1, le=1)]
 """Cosine similarity in [-1, 1]; larger is nearer."""
 
 
-Precision = Literal["fp32", "int8"]
-"""Numbers that an embedding was computed with: 32-bit floats or 8-bit integers."""
+Precision = Literal["fp32", "bf16", "int8"]
+"""Numbers that an embedding was computed with: 32-bit floats, 16-bit ones (bfloat16) or 8-bit integers."""
 
 
 class Decision(StrEnum):

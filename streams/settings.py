@@ -72,13 +72,14 @@ class Settings(BaseSettings):
     embedder_weights: Path | None = None
     """The published weights file (``.pt``), for the two embedders whose file is in no package."""
 
-    engine: Literal["onnxruntime", "torch"] = "onnxruntime"
-    """What runs both networks; torch is the reference, and twice as slow."""
+    engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
+    """What runs both networks in 32-bit floats; torch is the reference, and twice as slow."""
     providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"
     """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
-    precision: Literal["fp32", "int8", "auto"] = "fp32"
-    """What embeds a face at the first look: 32-bit floats, or 8-bit integers, which are faster and a little off; what
-    that could change is embedded again in floats. auto: what is faster here. Integers are made once, in minutes."""
+    precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"
+    """What embeds a face at the first look: 32-bit floats, 16-bit ones by OpenVINO or 8-bit integers by onnxruntime.
+    The shorter are faster and a little off, and what that could change is embedded again in fp32. auto: what is fastest
+    here. They are prepared once, in minutes; fp32 needs nothing, and has the same numbers on every machine."""
     batch_size: PositiveInt = 16
     """The most samples that one agent judges at a time."""
     batch_wait_seconds: PositiveFloat = 0.1

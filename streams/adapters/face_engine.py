@@ -10,6 +10,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
+from streams.adapters import engines
 from streams.adapters.crops import ALIGNMENT, cut_out, sharpness
 from streams.adapters.decode import Decode, decode_here
 from streams.adapters.detector import DETECTOR, Detector, Found
@@ -60,14 +61,10 @@ class FaceEngine:
         """Load the engine and the networks that the settings name; blocks, for minutes where they must be fetched.
 
         Raises:
-            BadInput, WeightsUnusable: As the engine's ``load`` says.
+            BadInput, WeightsUnusable: As ``engines.load`` says.
             Unready: So too, or if the engine computes something else than it should, in either precision.
         """
-        if settings.engine == "torch":
-            from streams.adapters.torch_networks import load
-        else:
-            from streams.adapters.onnx_networks import load
-        exact = load(settings, report)
+        exact = engines.load(settings, report)
         engine = cls(exact, decode)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
@@ -113,7 +110,7 @@ class FaceEngine:
         # An error as large as a similarity says nothing, nor does a vector without direction: embedded again at once.
         if not length > fast.scaled_error:
             return _sighting(seen, self._embed(seen.crop[np.newaxis])[0], None)
-        return _sighting(seen, raw, Rough(fast.scaled_error / length, seen.crop))
+        return _sighting(seen, raw, Rough(fast.precision, fast.scaled_error / length, seen.crop))
 
     def _embed(self, crops: Pixels) -> Floats:
         """Embed crops, uint8 (N, 160, 160, 3), as float32 (N, d)."""

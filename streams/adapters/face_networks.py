@@ -10,8 +10,12 @@ from streams.adapters.crops import standardised, whitened
 from streams.adapters.detector import Detect
 from streams.adapters.facenet_weights import Published
 from streams.core.faces import Pixels
+from streams.events import Precision
 
 Floats = npt.NDArray[np.float32]
+
+Run = Callable[[Floats], list[Floats]]
+"""A network of one input: takes a batch, returns every output in its order."""
 
 Embed = Callable[[Floats], Floats]
 """Takes faces as float32 (N, 160, 160, 3), normalised; returns embeddings (N, d)."""
@@ -22,14 +26,17 @@ EmbedFast = Callable[[Floats], tuple[Floats, Floats]]
 
 @dataclass(frozen=True)
 class FastEmbedder:
-    """The embedder's network in 8-bit integers: several times as fast, and a little off."""
+    """The embedder's network in shorter numbers: faster, and a little off."""
 
+    precision: Precision
     embed: EmbedFast
     scaled_error: float
     """The most by which a similarity may differ from that of the embedding in 32-bit floats, times the length.
 
-    What the integers lose is about as long for every face, so a short vector is turned farther by it.
+    What short numbers lose is about as long for every face, so a short vector is turned farther by it.
     """
+    least_cosine: float
+    """Of a face's two embeddings, where the error was measured."""
 
 
 @dataclass(frozen=True)

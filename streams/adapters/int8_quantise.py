@@ -7,12 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from streams.adapters.face_networks import Floats
 from streams.adapters.onnx_models import INPUT
-from streams.errors import Unready, WeightsUnusable
-
-Floats = npt.NDArray[np.float32]
+from streams.errors import Unready
 
 #: Ranges of activations leave out so much at either end, in percent: nearer to the floats than the whole range.
 PERCENTILE = 99.999
@@ -29,12 +27,9 @@ METHOD = (
     " convolutions and the last layer in floats"
 )
 
-#: The output that is added: the length of the vector before it is brought to unit length.
-LENGTH = "length"
-
 
 def quantise(source: Path, faces: Floats, target: Path) -> str:
-    """Write the network of ``source`` in integers, with ``LENGTH`` as its last output, and say what did it.
+    """Write the network of ``source`` in integers, and say what did it.
 
     Args:
         source: An ONNX file of one input.
@@ -44,7 +39,6 @@ def quantise(source: Path, faces: Floats, target: Path) -> str:
 
     Raises:
         Unready: If onnx is missing, which the quantiser needs.
-        WeightsUnusable: If the network is none that embeds.
     """
     try:
         import onnx
@@ -60,9 +54,6 @@ def quantise(source: Path, faces: Floats, target: Path) -> str:
     with tempfile.TemporaryDirectory(prefix=".int8-", dir=target.parent) as work, redirect_stdout(io.StringIO()):
         prepared = Path(work) / "prepared.onnx"
         quant_pre_process(str(source), str(prepared))
-        network = onnx.load(prepared)
-        _add_length(network)
-        onnx.save(network, prepared)
         quantize_static(
             str(prepared),
             str(target),
@@ -73,7 +64,7 @@ def quantise(source: Path, faces: Floats, target: Path) -> str:
             weight_type=QuantType.QInt8,
             per_channel=True,
             calibrate_method=CalibrationMethod.Percentile,
-            nodes_to_exclude=_in_floats(network),
+            nodes_to_exclude=_in_floats(onnx.load(prepared)),
             extra_options={
                 "CalibPercentile": PERCENTILE,
                 "CalibStridedMinMax": HELD,  # whatever the method: so many are read, then forgotten
@@ -89,21 +80,6 @@ def _in_floats(network: Any) -> list[str]:
     for node in network.graph.node:
         named.setdefault(node.op_type, []).append(node.name)
     return named["Conv"][:FIRST_IN_FLOATS] + named["Gemm"]
-
-
-def _add_length(network: Any) -> None:
-    """Make an output of what the embedding is divided by."""
-    from onnx import TensorProto, helper
-
-    graph = network.graph
-    lengths = [node.output[0] for node in graph.node if node.op_type == "ReduceL2"]
-    if len(lengths) != 1:
-        raise WeightsUnusable(
-            f"expected a network that divides its embedding by its length once, got one with {len(lengths)}; set"
-            " LIKENESS_PRECISION=fp32"
-        )
-    graph.node.append(helper.make_node("Identity", lengths, [LENGTH]))
-    graph.output.append(helper.make_tensor_value_info(LENGTH, TensorProto.FLOAT, ["images", 1]))
 
 
 class _Batches:

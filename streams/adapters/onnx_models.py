@@ -1,7 +1,8 @@
 """The four networks as ONNX files: exported once with torch, kept in the cache, run without it.
 
-A folder belongs to one set of published weights, by their hash. It holds the three stages of MTCNN, FaceNet with two
-outputs (the embedding, and the 1792 values before the last layer), and a card with the hash of every file.
+A folder belongs to one set of published weights, by their hash. It holds the three stages of MTCNN, FaceNet with three
+outputs (the embedding, the 1792 values before the last layer, and the embedding's length before it was brought to 1),
+and a card with the hash of every file. onnxruntime and OpenVINO read the same files.
 """
 
 import hashlib
@@ -11,6 +12,9 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from streams.adapters.face_networks import EmbedFast, Floats, Run
 from streams.adapters.facenet_weights import FACENET_PYTORCH, Published, load_embedder, published
 from streams.cards import ModelCard, read_card, write_card
 from streams.errors import Unready, WeightsUnusable
@@ -29,7 +33,7 @@ INPUT = "pixels"
 _OPSET = 17
 
 #: Raised with every change of what is exported: older folders are made again.
-_EXPORT = 1
+_EXPORT = 2
 
 
 def folder_of(settings: Settings) -> Path:
@@ -77,6 +81,16 @@ def complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (*FILES, "card.json"))
 
 
+def as_embedder(run: Run) -> EmbedFast:
+    """Return the embedder that a loaded ``EMBED`` is, in whatever numbers it computes."""
+
+    def embed(faces: Floats) -> tuple[Floats, Floats]:
+        embeddings, _features, lengths = run(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+        return embeddings, lengths.reshape(-1)
+
+    return embed
+
+
 def _export(settings: Settings, folder: Path, report: Report) -> None:
     try:
         import onnx  # noqa: F401 - torch's exporter needs it, and says so late
@@ -88,7 +102,7 @@ def _export(settings: Settings, folder: Path, report: Report) -> None:
             " run `pip install 'likeness-qc[faces]'`, or bring the folder from a machine that has it"
         ) from error
     network, what = load_embedder(settings, report)
-    report(f"exporting MTCNN and {what.name} for onnxruntime")
+    report(f"exporting MTCNN and {what.name} as ONNX")
     detector = MTCNN()
     many, height, width = {0: "images"}, {2: "height"}, {3: "width"}
     crops = {INPUT: many, "shift": many, "probability": many}
@@ -97,8 +111,8 @@ def _export(settings: Settings, folder: Path, report: Report) -> None:
     _write(detector.rnet, torch.zeros(2, 3, 24, 24), crops, folder / REFINE)
     marked = {INPUT: many, "shift": many, "landmarks": many, "probability": many}
     _write(detector.onet, torch.zeros(2, 3, 48, 48), marked, folder / OUTPUT)
-    embedded = dict.fromkeys((INPUT, "embedding", "features"), many)
-    _write(_with_features(network), torch.zeros(2, 3, 160, 160), embedded, folder / EMBED)
+    embedded = dict.fromkeys((INPUT, "embedding", "features", "length"), many)
+    _write(_with_all_outputs(network), torch.zeros(2, 3, 160, 160), embedded, folder / EMBED)
     write_card(folder, _card(what, folder, torch.__version__))
     report(f"the networks are ready in {folder}")
 
@@ -130,11 +144,14 @@ def _write(network: "nn.Module", example: Any, axes: dict[str, dict[int, str]], 
         part.unlink(missing_ok=True)
 
 
-def _with_features(network: Any) -> "nn.Module":
-    """Return InceptionResnetV1 with a second output: the 1792 values before its last layer."""
+def _with_all_outputs(network: Any) -> "nn.Module":
+    """Return InceptionResnetV1 with two outputs more: the 1792 values before its last layer, (N, 1792), and the length.
+
+    The length, (N, 1), is what the embedding was divided by.
+    """
     import torch
 
-    class WithFeatures(torch.nn.Module):
+    class WithAllOutputs(torch.nn.Module):
         def __init__(self) -> None:
             super().__init__()
             names = (
@@ -144,11 +161,13 @@ def _with_features(network: Any) -> "nn.Module":
             self.body = torch.nn.Sequential(*(getattr(network, name) for name in names.split()))
             self.head = torch.nn.Sequential(network.last_linear, network.last_bn)
 
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
             features = self.body(pixels).flatten(1)
-            return torch.nn.functional.normalize(self.head(features)), features
+            vector = self.head(features)
+            length = vector.norm(dim=1, keepdim=True)
+            return vector / length.clamp_min(1e-12), features, length
 
-    return WithFeatures()
+    return WithAllOutputs()
 
 
 def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
@@ -156,7 +175,7 @@ def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
     together = hashlib.sha256("".join(f"{sha} {name}\n" for name, sha in hashes.items()).encode()).hexdigest()
     return ModelCard(
         name=folder.name,
-        summary=f"MTCNN and {what.name} for onnxruntime, in 32-bit floats; an export, not another training.",
+        summary=f"MTCNN and {what.name} as ONNX, in 32-bit floats; an export, not another training.",
         source=f"{what.name}, and the MTCNN of facenet-pytorch {FACENET_PYTORCH}",
         source_sha256=what.sha256,
         weights_sha256=together,
@@ -164,7 +183,6 @@ def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
         licence="as its sources: see the card of the embedder; facenet-pytorch is MIT",
         limits=("As the embedder's own.", "Numbers differ from torch's in the sixth digit."),
         conversion={
-            "engine": "onnxruntime",
             "exporter": f"torch {torch_version}, onnx {importlib.metadata.version('onnx')}, operators {_OPSET}",
             **hashes,
         },

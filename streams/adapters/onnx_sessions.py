@@ -1,18 +1,15 @@
 """Networks that onnxruntime runs: a file in, a function from an array to arrays out."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from streams.adapters.face_networks import Floats, Run
 from streams.errors import Unready, WeightsUnusable
 
-Floats = npt.NDArray[np.float32]
 
-
-def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[Floats], list[Floats]]:
+def network(file: Path, *, threads: int, providers: Sequence[str]) -> Run:
     """Load a network of one input; the function that is returned gives its outputs in their order.
 
     Args:
@@ -21,9 +18,12 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[
         providers: What it runs on, the best first, as onnxruntime names them.
 
     Raises:
-        Unready: If onnxruntime is missing, or has none of the providers.
+        Unready: If onnxruntime is missing, or cannot run on one of the providers.
         WeightsUnusable: If the file is no network.
     """
+    # NVIDIA's libraries read it once. Without it their 32-bit floats have ten bits after the point (TF32), and the
+    # reference precision would be none; TensorRT can be told in no other way.
+    os.environ.setdefault("NVIDIA_TF32_OVERRIDE", "0")
     try:
         import onnxruntime
         from onnxruntime.capi import onnxruntime_pybind11_state as says
@@ -31,13 +31,8 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[
         raise Unready(
             f"expected onnxruntime to examine images, got {error}; run `pip install 'likeness-qc[engine]'`"
         ) from error
-    missing = sorted(set(providers) - set(onnxruntime.get_available_providers()))
-    if missing:
-        has = ", ".join(onnxruntime.get_available_providers())
-        raise Unready(
-            f"expected onnxruntime with {', '.join(missing)}, got one with {has}: install the build of onnxruntime"
-            " that has it, or correct LIKENESS_PROVIDERS"
-        )
+    remedy = "install the build of onnxruntime that has it, or correct LIKENESS_PROVIDERS"
+    refuse_without(providers, onnxruntime.get_available_providers(), remedy)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     # Several networks have threads each: those that wait by spinning take the cores from those that work.
@@ -47,6 +42,9 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[
         session: Any = onnxruntime.InferenceSession(str(file), options, providers=list(providers))
     except (says.Fail, says.InvalidGraph, says.InvalidProtobuf, says.NoSuchFile, says.NotImplemented) as error:
         raise WeightsUnusable(f"expected an ONNX network in {file}, got {error}; delete {file.parent}") from error
+    # A provider that was built in and finds no device, or not its libraries, is left out without an error.
+    remedy = "give this process the device and its libraries, which onnxruntime's own lines above name, or correct"
+    refuse_without(providers, session.get_providers(), f"{remedy} LIKENESS_PROVIDERS")
     (entry,) = session.get_inputs()
 
     def run(values: Floats) -> list[Floats]:
@@ -54,3 +52,14 @@ def network(file: Path, *, threads: int, providers: Sequence[str]) -> Callable[[
         return outputs
 
     return run
+
+
+def refuse_without(wanted: Collection[str], given: Collection[str], remedy: str) -> None:
+    """Refuse what onnxruntime gives where a wanted provider is not among it.
+
+    Raises:
+        Unready: With the remedy.
+    """
+    missing = [name for name in wanted if name not in given]
+    if missing:
+        raise Unready(f"expected onnxruntime with {', '.join(missing)}, got one with {', '.join(given)}: {remedy}")

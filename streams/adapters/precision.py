@@ -1,27 +1,35 @@
-"""Which numbers embed a face that is looked at for the first time: 8-bit integers, where that is asked for or pays."""
+"""Which numbers embed a face that is looked at for the first time: shorter ones, where that is asked for or pays.
+
+Not by itself: in 32-bit floats a similarity is the same on every machine, and nothing has to be prepared. Shorter
+numbers are for whoever needs more verdicts a second, and can wait for minutes once.
+"""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from streams.adapters import int8_models
-from streams.adapters.face_networks import FaceNetworks, FastEmbedder
+from streams.adapters import bf16_models, int8_models
+from streams.adapters.face_networks import FaceNetworks, FastEmbedder, Floats
 from streams.adapters.self_check import check_fast, known_crops
 from streams.core.similarity import unit
-from streams.errors import BadInput, Unready, WeightsUnusable
+from streams.errors import Unready, WeightsUnusable
+from streams.events import Precision
 from streams.settings import Settings
 from streams.wheels import Report
 
-Floats = npt.NDArray[np.float32]
+#: How each is loaded; what is missing is made or measured first.
+FAST: Mapping[Precision, Callable[[Settings, FaceNetworks, Report], FastEmbedder]] = {
+    "bf16": bf16_models.load,
+    "int8": int8_models.load,
+}
 
-#: The part of all samples that is expected to be looked at again: measured on the demonstration's mix, where more lie
-#: near a limit than of a generator in good order (``python -m tests.bench.precision``).
-LOOKED_AT_AGAIN = 0.4
+#: The part of all samples that is looked at again: measured on 10,000 of the demonstration's mix, where more lie near a
+#: limit than of a generator in good order (``tests/bench/results/precision.json``).
+LOOKED_AT_AGAIN: Mapping[Precision, float] = {"bf16": 0.05, "int8": 0.4}
 
-#: Faces that are timed in both precisions, and how often: the fastest counts.
+#: Faces that are timed in every precision, and how often: the fastest counts.
 _FACES, _ROUNDS = 16, 3
 
 
@@ -29,68 +37,82 @@ _FACES, _ROUNDS = 16, 3
 class Choice:
     """What is used for the first look, and why."""
 
-    fast: bool
+    precision: Precision
     why: str
 
 
-def choose(exact_ms: float, fast_ms: float, again: float = LOOKED_AT_AGAIN) -> Choice:
-    """Choose by what a face takes, where ``again`` of all faces are embedded in both precisions.
+def choose(exact_ms: float, fast_ms: Mapping[Precision, float]) -> Choice:
+    """Choose by what a face takes in all, where some are embedded in fp32 too; on a tie what is nearer to fp32.
 
-    >>> choose(exact_ms=13.5, fast_ms=4.2, again=0.4)
-    Choice(fast=True, why='precision int8: 4.2 ms a face and 13.5 ms more for 40 % of them, in fp32 13.5 ms for all')
-    >>> choose(exact_ms=13.5, fast_ms=9.0, again=0.4).fast
-    False
+    Args:
+        exact_ms: Milliseconds a face in fp32.
+        fast_ms: Milliseconds a face in the others that this machine has.
+
+    >>> choose(13.5, {"bf16": 7.5, "int8": 4.2})
+    Choice(precision='bf16', why='precision bf16: a face takes 13.5 ms in fp32, 8.2 in bf16, 9.6 in int8')
+    >>> choose(13.5, {"int8": 9.0}).precision
+    'fp32'
     """
-    fast = fast_ms + again * exact_ms < exact_ms
-    figures = f"{fast_ms:.1f} ms a face and {exact_ms:.1f} ms more for {again * 100:.0f} % of them"
-    return Choice(fast, f"precision {'int8' if fast else 'fp32'}: {figures}, in fp32 {exact_ms:.1f} ms for all")
+    total: dict[Precision, float] = {"fp32": exact_ms}
+    total |= {name: ms + LOOKED_AT_AGAIN[name] * exact_ms for name, ms in fast_ms.items()}
+    precision = min(total, key=lambda name: total[name])
+    figures = [f"{ms:.1f}{' ms' if name == 'fp32' else ''} in {name}" for name, ms in total.items()]
+    return Choice(precision, f"precision {precision}: a face takes {', '.join(figures)}")
 
 
 def fast_embedder(settings: Settings, exact: FaceNetworks, report: Report) -> FastEmbedder | None:
-    """Return the embedder in 8-bit integers where the settings ask for it, or leave it open and it pays.
+    """Return what embeds a face at the first look where that is not fp32: as set, or where it is left open and pays.
 
-    The first time it is made, which takes minutes.
+    The first time it is made or measured, which takes minutes.
 
     Raises:
         BadInput, Unready, WeightsUnusable: If it was asked for by name and cannot be had, or computes something else.
     """
     if settings.precision == "fp32":
         return None
-    try:
-        fast, faces = _checked(settings, exact, report)
-    except (BadInput, Unready, WeightsUnusable) as error:
-        if settings.precision == "int8":
-            raise
-        report(f"precision fp32: {error}")
-        return None
-    if settings.precision == "int8":
-        report("precision int8, as set: what its error could change is looked at again in fp32")
-        return fast
-    choice = choose(_milliseconds(lambda: exact.embed(faces)), _milliseconds(lambda: fast.embed(faces)))
-    report(choice.why)
-    return fast if choice.fast else None
-
-
-def _checked(settings: Settings, exact: FaceNetworks, report: Report) -> tuple[FastEmbedder, Floats]:
-    """Return the embedder, which computes what it should, and the known faces as it takes them."""
-    if settings.engine != "onnxruntime":
-        raise BadInput(
-            f"expected LIKENESS_ENGINE=onnxruntime with LIKENESS_PRECISION={settings.precision}, got {settings.engine},"
-            " which has no embedder in 8-bit integers; set one of the two otherwise"
-        )
-    made = int8_models.ensure(settings, exact, report)
-    embed = int8_models.load(made.file, settings)
     faces = exact.normalised(known_crops(exact.detect))
     faces = np.resize(faces, (_FACES, *faces.shape[1:]))
-    check_fast([unit(one) for one in exact.embed(faces)], [unit(one) for one in embed(faces)[0]], made.least_cosine)
-    return FastEmbedder(embed, made.scaled_error), faces
+    if settings.precision != "auto":
+        fast = _checked(settings.precision, settings, exact, faces, report)
+        report(f"precision {fast.precision}, as set: what its error could change is looked at again in fp32")
+        return fast
+    every = _possible(settings, exact, faces, report)
+    choice = choose(
+        _milliseconds(exact.embed, faces), {fast.precision: _milliseconds(fast.embed, faces) for fast in every}
+    )
+    report(choice.why)
+    return next((fast for fast in every if fast.precision == choice.precision), None)
 
 
-def _milliseconds(embed: Callable[[], object]) -> float:
+def _possible(settings: Settings, exact: FaceNetworks, faces: Floats, report: Report) -> list[FastEmbedder]:
+    """Return those that this machine can run; why not, of the others, is told."""
+    possible = []
+    for precision in FAST:
+        try:
+            possible.append(_checked(precision, settings, exact, faces, report))
+        except (Unready, WeightsUnusable) as error:
+            report(f"not {precision}: {error}")
+    return possible
+
+
+def _checked(
+    precision: Precision, settings: Settings, exact: FaceNetworks, faces: Floats, report: Report
+) -> FastEmbedder:
+    """Return the embedder, which computes what it should."""
+    fast = FAST[precision](settings, exact, report)
+    check_fast(precision, _units(exact.embed(faces)), _units(fast.embed(faces)[0]), fast.least_cosine)
+    return fast
+
+
+def _units(embeddings: Floats) -> list[Floats]:
+    return [unit(one) for one in embeddings]
+
+
+def _milliseconds(embed: Callable[[Floats], object], faces: Floats) -> float:
     """Return what a face takes in a batch, in the fastest of some rounds."""
     rounds = []
     for _ in range(_ROUNDS):
         started = time.perf_counter()
-        embed()
+        embed(faces)
         rounds.append(time.perf_counter() - started)
-    return min(rounds) * 1000 / _FACES
+    return min(rounds) * 1000 / len(faces)

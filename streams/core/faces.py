@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from streams.events import DeadReason
+from streams.events import DeadReason, Precision
 
 Embedding = npt.NDArray[np.float32]
 """Shape (d,), unit length."""
@@ -40,8 +40,9 @@ class EmbeddingSpace:
 
 @dataclass(frozen=True, eq=False)
 class Rough:
-    """What an embedding in 8-bit integers comes with: how far off it may be, and what the exact one takes."""
+    """What an embedding in shorter numbers comes with: how far off it may be, and what the exact one takes."""
 
+    precision: Precision
     error: float
     """The most by which a similarity may differ from that of the embedding in 32-bit floats."""
     crop: Pixels

@@ -71,7 +71,7 @@ def measure(
         "similarity": similarity(face.embedding, target.centroid) if target else None,
         "others": others,
         "nearest": nearest,
-        "precision": "int8" if face.rough else None,
+        "precision": face.rough.precision if face.rough else None,
         "similarity_error": face.rough.error if face.rough else None,
     }
     return measurement.model_copy(update=update)

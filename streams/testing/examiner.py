@@ -87,7 +87,7 @@ def _read(encoded: bytes, error: float) -> Examined:
             landmarks=((1.0, 1.0), (2.0, 1.0), (1.5, 2.0), (1.0, 3.0), (2.0, 3.0)),
             probability=1.0,
             sharpness=float(sharpness),
-            rough=Rough(error, pixels) if error else None,
+            rough=Rough("int8", error, pixels) if error else None,
         ),
     )
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from streams.core.settled import difference
-from streams.events import Reason, ReasonCode, SampleJudged
+from streams.events import Precision, Reason, ReasonCode, SampleJudged
 from streams.steps.appraise import Appraised
 
 
@@ -21,6 +21,8 @@ class Flips:
     again: int = 0
     changed: list[str] = field(default_factory=list)
     """Samples on which the cascade and 32-bit floats disagree."""
+    precisions: set[Precision | None] = field(default_factory=set)
+    """Of the cascade's verdicts on faces."""
     alone_decided: int = 0
     alone_said: int = 0
     renamed: int = 0
@@ -35,7 +37,7 @@ class Flips:
     """In 32-bit floats: accepted, or the primary reason."""
 
     def add(self, exact: Appraised, cascade: Appraised, alone: Appraised) -> None:
-        """Count one sample: in 32-bit floats, through the cascade, and in 8-bit integers alone."""
+        """Count one sample: in 32-bit floats, through the cascade, and in the shorter numbers alone."""
         self.judged += 1
         self.decisions[exact.judged.reasons[0].code if exact.judged.reasons else "accepted"] += 1
         if verdict(cascade.judged) != verdict(exact.judged):
@@ -47,6 +49,7 @@ class Flips:
             return
         self.faces += 1
         self.again += cascade.measurement.precision is None
+        self.precisions.add(cascade.judged.precision)
         if cascade.measurement.similarity_error is not None:
             self.stated.append(cascade.measurement.similarity_error)
             off = difference(exact.measurement, cascade.measurement)
@@ -61,10 +64,11 @@ class Flips:
             "with a face": self.faces,
             "verdicts changed by the cascade": len(self.changed),
             "bound on the share changed (rule of three, 95 %)": round(3 / self.judged, 6) if not self.changed else None,
+            "changed": self.changed,
             "beside the primary reason another person named": self.renamed,
             "looked at again": round(self.again / self.faces, 4),
-            "decisions changed by int8 alone": self.alone_decided,
-            "verdicts changed by int8 alone": self.alone_said,
+            "decisions changed by it alone": self.alone_decided,
+            "verdicts changed by it alone": self.alone_said,
             "least cosine to fp32": round(min(self.cosines), 4),
             "largest error of a similarity": round(max(self.errors), 4),
             "stated error, median of those looked at once": round(float(np.median(self.stated)), 4),

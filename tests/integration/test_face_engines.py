@@ -1,16 +1,23 @@
 """Every engine against the reference: the same faces, the same embeddings."""
 
+import os
+import subprocess
+import sys
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from generators import digiface_dcgan
 from generators.weights import DCGAN_DIGIFACE, ensure, read
+from streams.adapters import onnx_models, onnx_sessions, openvino_sessions
 from streams.adapters.decode import encode_png
 from streams.adapters.face_engine import FaceEngine
+from streams.adapters.facenet_weights import load_embedder
 from streams.core.faces import Face, Pixels, Sighting
 from streams.errors import Unready
 from streams.settings import Settings
@@ -18,6 +25,13 @@ from streams.settings import Settings
 #: Images of one face that fills the frame, and scenes with up to three faces on a larger canvas.
 FACES, SCENES = 200, 40
 BATCH = 16
+
+#: Engines that read the exported networks.
+EXPORTED = ["onnxruntime", "openvino"]
+CPU = "CPUExecutionProvider"
+
+#: Prints which of the two packages is loaded.
+LOADED = "print(*(name for name in ('openvino', 'openvino_telemetry') if sys.modules.get(name)))"
 
 
 @cache
@@ -76,7 +90,7 @@ def overlap(a: Face, b: Face) -> float:
     return common / (sum(areas) - common)
 
 
-@pytest.mark.parametrize("name", ["onnxruntime"])
+@pytest.mark.parametrize("name", EXPORTED)
 def test_an_engine_finds_the_faces_that_the_reference_finds(name: str):
     assert [one.faces for one in seen(name)] == [one.faces for one in seen("torch")]
     assert np.median([overlap(*pair) for pair in pairs(name)]) >= 0.98
@@ -84,14 +98,14 @@ def test_an_engine_finds_the_faces_that_the_reference_finds(name: str):
     assert np.median(distances) < 0.01
 
 
-@pytest.mark.parametrize("name", ["onnxruntime"])
+@pytest.mark.parametrize("name", EXPORTED)
 def test_an_engine_embeds_as_the_reference_does(name: str):
     cosines = [float(a.embedding @ b.embedding) for a, b in pairs(name)]
     assert len(cosines) > 0.9 * FACES
     assert np.median(cosines) >= 0.999
 
 
-@pytest.mark.parametrize("name", ["onnxruntime"])
+@pytest.mark.parametrize("name", EXPORTED)
 def test_the_same_crop_has_the_same_embedding_to_the_fourth_digit(name: str):
     crops = np.stack([np.asarray(Image.fromarray(face).resize((160, 160))) for face in made(BATCH, 500)])
     reference, other = (engine(which)._embed(crops) for which in ("torch", name))
@@ -99,10 +113,40 @@ def test_the_same_crop_has_the_same_embedding_to_the_fourth_digit(name: str):
     assert cosines.min() >= 0.9999
 
 
-def test_both_engines_share_one_embedding_space():
-    assert engine("torch").space == engine("onnxruntime").space
+@pytest.mark.parametrize("name", EXPORTED)
+def test_an_exported_embedder_also_gives_what_comes_before_its_last_layer_and_the_length(name: str):
+    folder, whole = onnx_models.ensure(Settings()), load_embedder(Settings())[0]
+    run = {"openvino": openvino_sessions.network, "onnxruntime": partial(onnx_sessions.network, providers=[CPU])}[name]
+    crops = np.random.default_rng(3).standard_normal((3, 3, 160, 160)).astype(np.float32)
+
+    embedding, features, length = run(folder / onnx_models.EMBED, threads=2)(crops)
+
+    with torch.inference_mode():
+        vector = whole.last_bn(whole.last_linear(torch.from_numpy(features)))
+        assert np.allclose(embedding, whole(torch.from_numpy(crops)), atol=1e-4)
+    assert features.shape == (3, 1792)
+    assert np.allclose(embedding * length, vector, rtol=1e-3, atol=1e-3)
+
+
+def test_all_engines_share_one_embedding_space():
+    assert engine("torch").space == engine("onnxruntime").space == engine("openvino").space
 
 
 def test_what_the_networks_are_to_run_on_is_asked_of_onnxruntime():
     with pytest.raises(Unready, match=r"onnxruntime with NoSuchExecutionProvider, got one with .*LIKENESS_PROVIDERS"):
         FaceEngine.load(Settings(providers="NoSuchExecutionProvider,CPUExecutionProvider"))
+
+
+def test_openvino_reports_to_nobody(tmp_path: Path):
+    """Its package of telemetry would, at the import; a process of its own shows what one import does."""
+    script = f"from streams.adapters.openvino_sessions import release; release(); import sys; {LOADED}"
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        env={**os.environ, "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.split() == ["openvino"]
+    assert not any(tmp_path.iterdir())

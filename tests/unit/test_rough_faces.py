@@ -23,7 +23,10 @@ def one_face(images, smallest):
 def engine(*lengths: float) -> FaceEngine:
     """An engine whose first looks have vectors of these lengths, in order; none: it is exact."""
     fast = FastEmbedder(
-        lambda faces: (np.tile(ROUGH, (len(faces), 1)), np.array(lengths, np.float32)), scaled_error=SCALED_ERROR
+        "bf16",
+        lambda faces: (np.tile(ROUGH, (len(faces), 1)), np.array(lengths, np.float32)),
+        scaled_error=SCALED_ERROR,
+        least_cosine=0.99,
     )
     return FaceEngine(
         FaceNetworks(
@@ -44,6 +47,7 @@ def test_the_longer_a_vector_the_smaller_its_error():
 
     assert (short.largest.rough.error, long.largest.rough.error) == pytest.approx((0.3, 0.05))
     assert short.largest.embedding @ ROUGH == 1
+    assert short.largest.rough.precision == "bf16"
 
 
 @pytest.mark.parametrize("length", [0.0, SCALED_ERROR / 2, float("nan")])
@@ -69,7 +73,7 @@ def test_the_second_look_embeds_what_is_rough_and_leaves_the_rest():
     assert still_nobody is nobody
 
 
-def test_an_engine_without_integers_has_nothing_rough():
+def test_an_engine_without_a_fast_embedder_has_nothing_rough():
     (only,) = seen(engine(), 1)
 
     assert only.largest.rough is None

@@ -50,9 +50,10 @@ def test_numbers_that_are_none_stop_the_worker():
         self_check(wrong, "facenet-128", "torch")
 
 
-def test_a_face_that_is_not_found_stops_the_worker():
-    with pytest.raises(Unready, match=r"finds 3 of 4 known faces.*LIKENESS_ENGINE=onnxruntime"):
-        self_check(lambda images: [Sighting(0, None), *right(images)[1:]], "facenet-128", "torch")
+@pytest.mark.parametrize(("engine", "other"), [("torch", "onnxruntime"), ("openvino", "onnxruntime")])
+def test_a_face_that_is_not_found_stops_the_worker_and_another_engine_is_the_remedy(engine: str, other: str):
+    with pytest.raises(Unready, match=rf"engine {engine} .*finds 3 of 4 known faces.*LIKENESS_ENGINE={other}"):
+        self_check(lambda images: [Sighting(0, None), *right(images)[1:]], "facenet-128", engine)
 
 
 def test_of_weights_that_a_user_brings_nothing_is_known():

@@ -34,6 +34,27 @@ def test_the_list_has_a_row_for_what_cannot_be_read(cache_dir: Path):
     assert len(rows) == 3
 
 
+@pytest.mark.parametrize(
+    ("precision", "said"),
+    [
+        ("bf16", {"bf16": "pip install 'likeness-qc[openvino]'"}),
+        ("int8", {"int8": "delete the folder"}),
+        ("auto", {"int8": "delete the folder"}),
+    ],
+)
+def test_the_shorter_numbers_that_are_asked_for_and_can_be_had_here_have_a_row(
+    monkeypatch: pytest.MonkeyPatch, precision: str, said: dict[str, str]
+):
+    monkeypatch.setenv("LIKENESS_PRECISION", precision)
+    monkeypatch.setitem(sys.modules, "openvino", None)  # type: ignore[arg-type]
+
+    listed = CliRunner().invoke(weights, ["list"], catch_exceptions=False)
+
+    rows = dict(line.split("\t") for line in listed.stdout.splitlines()[3:])
+    assert [name.split("-")[-2] for name in rows] == list(said)
+    assert all(words in row for words, row in zip(said.values(), rows.values(), strict=True))
+
+
 @pytest.mark.parametrize("name", ["dcgan-digiface", "facenet-128"])
 def test_nothing_is_fetched_that_could_not_be_converted(cache_dir: Path, name: str):
     fetched = CliRunner().invoke(weights, ["fetch", name])
