@@ -26,6 +26,7 @@ def main(
     only: Annotated[str, typer.Option(help=f"Some parts alone, with commas: {','.join(PARTS)}.")] = ",".join(PARTS),
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: minutes.")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of everything; five where not quick.")] = None,
+    samples: Annotated[int | None, typer.Option(min=33, help="Samples a round on the road: three batches up.")] = None,
     configuration: Annotated[
         list[str] | None, typer.Option(help="Some pairs of engine and precision alone, such as 'onnxruntime fp32'.")
     ] = None,
@@ -40,6 +41,8 @@ def main(
     size = QUICK if quick else FULL
     if rounds is not None:
         size = replace(size, rounds=rounds)
+    if samples is not None:
+        size = replace(size, of_road=samples)
     about = machine()
     try:
         parts, configurations = _parts(only), _configurations(configuration)

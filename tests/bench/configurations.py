@@ -7,6 +7,7 @@ from typing import Any, get_args
 from streams.adapters.face_engine import FaceEngine
 from streams.adapters.face_networks import FaceNetworks
 from streams.errors import BadInput, Unready, WeightsUnusable
+from streams.events import Precision
 from streams.settings import Settings
 from streams.wheels import Report
 
@@ -16,7 +17,7 @@ class Configuration:
     """What runs the networks, and what numbers embed a face at the first look."""
 
     engine: str
-    precision: str
+    precision: Precision
 
     @property
     def name(self) -> str:

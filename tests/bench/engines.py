@@ -1,6 +1,6 @@
 """The networks alone: engines, precisions and batch sizes against the machine's arithmetic peak, in one run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -44,7 +44,7 @@ async def engines(
     }
 
 
-def _embedding(loaded: FaceNetworks, batch: int) -> partial[object]:
+def _embedding(loaded: FaceNetworks, batch: int) -> Callable[[], object]:
     drawn = np.random.default_rng(batch).integers(0, 256, (batch, SIDE, SIDE, 3), dtype=np.uint8)
     embed = loaded.embed if loaded.fast is None else loaded.fast.embed
     return partial(embed, loaded.normalised(drawn))

@@ -1,22 +1,37 @@
-"""What 8-bit integers change, in short: on fewer samples than ``tests.bench.precision`` takes, and it says how many."""
+"""What a fast first look changes, in short: on fewer samples than ``tests.bench.precision``, and it says how many."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from streams.errors import Unready
 from streams.settings import Settings
 from streams.wheels import Report
+from tests.bench.configurations import Configuration
 from tests.bench.precision import compare, peopled
 
 
-async def exactness(settings: Settings, samples: int, report: Report) -> dict[str, Any]:
-    """Judge samples in 32-bit floats, through the cascade and in integers alone; count what differs.
+async def exactness(
+    settings: Settings, configurations: Sequence[Configuration], *, samples: int, report: Report
+) -> dict[str, Any]:
+    """Judge samples in 32-bit floats, through the cascade and in the shorter numbers alone, in each such precision.
 
     Raises:
-        BadInput, Unready, WeightsUnusable: If the engine has no network in integers, or none can be made.
+        Unready: If there is no shorter precision among the configurations, or one cannot be had.
     """
-    async with peopled(settings) as services:
-        flips = await compare(services, samples, report)
+    of_each = {}
+    for precision in dict.fromkeys(one.precision for one in configurations if one.precision != "fp32"):
+        report(f"{precision}: {samples} samples")
+        async with peopled(settings, precision=precision) as services:
+            flips = await compare(services, samples, report)
+        of_each[precision] = flips.summary() | {
+            "flips_per_10k": round(10_000 * len(flips.changed) / flips.judged, 2),
+            "cosine_min": round(min(flips.cosines), 4),
+        }
+    if not of_each:
+        raise Unready("expected a configuration with a precision other than fp32, got none")
     return {
-        **flips.summary(),
-        "flips_per_10k": round(10_000 * len(flips.changed) / flips.judged, 2),
-        "cosine_min": round(min(flips.cosines), 4),
+        "flips_per_10k": max(one["flips_per_10k"] for one in of_each.values()),
+        "cosine_min": min(one["cosine_min"] for one in of_each.values()),
+        "samples": samples,
+        "precisions": of_each,
     }

@@ -25,7 +25,7 @@ _WHAT = {
 FaceNet alone, on faces that are cut out already. The peak is the fastest large convolution or matrix product that
 oneDNN gets out of both cores; the limit is that peak divided by the multiply-adds of the network, counted from its
 ONNX file. Of the network in 8-bit integers, the first two convolutions and the last layer are in floats, and are
-counted as if they were not.
+counted as if they were not. In bf16 the network runs in OpenVINO, whichever engine finds the faces.
 """,
     "step": """\
 ## From an image to a verdict
@@ -38,8 +38,8 @@ and embeds with the same FaceNet; it neither searches nor decides.
     "exactness": """\
 ## What a fast first look changes
 
-Every sample is judged in 32-bit floats, through the cascade, and in 8-bit integers alone.
-`python -m tests.bench.precision` takes ten times as many.
+Every sample is judged in 32-bit floats, through the cascade, and in the shorter numbers alone.
+`python -m tests.bench.precision` does the same with ten times as many.
 """,
     "references": """\
 ## Galleries that grow

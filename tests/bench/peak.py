@@ -84,7 +84,7 @@ def _product(precision: str) -> Probe:
         one, other = (torch.randint(-100, 100, (_MATRIX, _MATRIX), dtype=torch.int8) for _ in range(2))
 
         def run() -> object:
-            return torch._int_mm(one, other)  # type: ignore[no-untyped-call]
+            return torch._int_mm(one, other)
     else:
         kind = {"fp32": torch.float32, "bf16": torch.bfloat16}[precision]
         left, right = (torch.randn(_MATRIX, _MATRIX).to(kind) for _ in range(2))

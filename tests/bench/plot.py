@@ -31,7 +31,7 @@ def _best_batch(row: Mapping[str, Any]) -> float:
 
 
 def _bars(panel: Any, rows: Mapping[str, Any], value: Any, title: str) -> None:
-    names = list(reversed(rows))
+    names: list[str] = list(rows)[::-1]
     values = [value(rows[name]) for name in names]
     panel.barh(names, [rows[name]["limit"] or 0 for name in names], color="#e4e4e4", label="arithmetic limit")
     panel.barh(names, values, height=0.5, color="#2a6f97", label="measured")

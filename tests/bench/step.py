@@ -101,7 +101,7 @@ def _limit(
     """Return the samples a second if nothing took time but products, at the peak of their precision."""
     exact, first = (peaks[name]["gflops"] * 1e9 for name in ("fp32", one.precision))
     seconds = (found.operations + face * seen.again) / exact + face * seen.faces / first
-    return TOGETHER / seconds
+    return float(TOGETHER / seconds)
 
 
 def _row(one: Configuration, seen: Seen, measured: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:

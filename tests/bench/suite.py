@@ -35,14 +35,12 @@ class Size:
     servers: tuple[str, ...]
     judged_exactly: int
     """Samples that are judged three ways."""
-    of_workers: int
-    """Samples a round of one or two workers."""
     of_road: int
-    """Samples a round of the whole road."""
+    """Samples a round of the whole road; of one worker or two, as many."""
 
 
-FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 320, 320)
-QUICK = Size(3, (1, 16), (1_000, 10_000), (LITE,), 160, 128, 128)
+FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 320)
+QUICK = Size(3, (1, 16), (1_000, 10_000), (LITE,), 160, 128)
 
 
 async def measure(
@@ -64,12 +62,12 @@ async def measure(
     at_hand: dict[str, Callable[[], Awaitable[Result]]] = {
         "engines": partial(engines, settings, configurations, rounds=rounds, batches=size.batches, **told),
         "step": partial(step, settings, configurations, rounds=rounds, **told),
-        "exactness": partial(exactness, settings, size.judged_exactly, report),
+        "exactness": partial(exactness, settings, configurations, samples=size.judged_exactly, report=report),
         "references": partial(references, settings, rounds=rounds, sizes=size.references, servers=size.servers, **told),
     }
     done = {name: await tried(name, at_hand[name]) for name in at_hand if name in parts}
     on_the_road: dict[str, Callable[[Stage], Awaitable[Result]]] = {
-        "workers": partial(two_workers, samples=size.of_workers, rounds=rounds, report=report),
+        "workers": partial(two_workers, samples=size.of_road, rounds=rounds, report=report),
         "road": partial(road.measure, samples=size.of_road, rounds=rounds),
     }
     if wanted := [name for name in on_the_road if name in parts]:

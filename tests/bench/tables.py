@@ -26,14 +26,15 @@ class Table:
 def figures(result: Part) -> Table:
     """Return what was wanted, expected and found."""
     rows = []
-    for name, figure in FIGURES.items():
+    asked = {name: figure for name, figure in FIGURES.items() if figure.part in result["parts"]}
+    for name, figure in asked.items():
         value, least = result[name], "≤" if figure.small else "≥"
         goal = "" if figure.goal is None else f"{least} {figure.goal:g}"
         reached = None if value is None else figure.reached(value)
         said = {True: "reached", False: "**not reached**", None: ""}[reached]
         came = "not measured" if value is None else f"{value:g}"
         rows.append((f"`{name}`", figure.what, goal, f"{figure.expected:g}", came, said))
-    missing = "; ".join(f"`{name}`: {reason}" for name, reason in result["reasons"].items())
+    missing = "; ".join(f"`{name}`: {reason}" for name, reason in result["reasons"].items() if name in asked)
     return Table("In short", ("", "", "goal", "expected", "came", ""), rows, missing)
 
 
@@ -85,10 +86,11 @@ def step(part: Part) -> list[Table]:
 
 def exactness(part: Part) -> list[Table]:
     """Return what a fast first look changes."""
-    kept = {name: value for name, value in part.items() if name not in ("flips_per_10k", "cosine_min", "in fp32")}
-    return [
-        Table("Verdicts", ("", ""), [(name, "" if value is None else f"{value:,}") for name, value in kept.items()])
-    ]
+    of_each = part["precisions"]
+    left_out = {"flips_per_10k", "cosine_min", "changed", "in fp32"}
+    names = [name for name in next(iter(of_each.values())) if name not in left_out]
+    rows = [(name, *("" if one[name] is None else f"{one[name]:,}" for one in of_each.values())) for name in names]
+    return [Table("Verdicts", ("", *of_each), rows)]
 
 
 def references(part: Part) -> list[Table]:
@@ -151,7 +153,8 @@ TABLES: dict[str, Callable[[Part], list[Table]]] = {
 def disturbed(result: object) -> float:
     """Return the most cores that other programs took in any round, wherever that is noted."""
     if isinstance(result, Mapping):
-        return max([max(result.get("others_cores") or [0.0]), *(disturbed(one) for one in result.values())])
+        own: list[float] = result.get("others_cores") or [0.0]
+        return max([*own, *(disturbed(one) for one in result.values())])
     return 0.0
 
 
