@@ -63,7 +63,7 @@ lock: ## Write requirements.lock anew from pyproject.toml
 	@sed -i '/^# WARNING: pip install will require/,/^    # via likeness-qc/d' requirements.lock # the package itself
 
 lock-bench: ## Write tests/bench/deepface.txt anew from deepface.in
-	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-emit-index-url \
 	  --no-emit-find-links --no-emit-trusted-host --unsafe-package tensorflow --unsafe-package triton \
 	  --output-file tests/bench/deepface.txt tests/bench/deepface.in
 

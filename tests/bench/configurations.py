@@ -1,6 +1,6 @@
 """Which engines and precisions are measured: every one that the settings know and this machine can run."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
@@ -30,12 +30,12 @@ class Configuration:
 
 
 def known() -> list[Configuration]:
-    """Return every pair of what can be set; ``auto`` is one of the others, and some pairs do not exist."""
+    """Return every pair of what can be set; ``auto`` is one of the others, and torch is a reference in fp32."""
     return [
         Configuration(engine, precision)
         for engine in _choices("engine")
         for precision in _choices("precision")
-        if precision != "auto"
+        if precision != "auto" and (engine != "torch" or precision == "fp32")
     ]
 
 
@@ -45,6 +45,9 @@ def networks(
     """Return the loaded networks of each configuration that can be had here, and why the others cannot.
 
     What is made once, such as a network in 8-bit integers, is made here where it is missing; that takes minutes.
+
+    Raises:
+        Unready: If there is none.
     """
     there: dict[Configuration, FaceNetworks] = {}
     missing: dict[str, str] = {}
@@ -55,7 +58,14 @@ def networks(
             continue  # no such pair
         except (Unready, WeightsUnusable) as error:
             missing[one.name] = str(error)
+    if not there:
+        raise nothing(missing)
     return there, missing
+
+
+def nothing(missing: Mapping[str, str]) -> Unready:
+    """Return the error that says that no configuration can be had here."""
+    return Unready(f"expected one configuration or more that can be had here, got none: {missing or 'no such pair'}")
 
 
 def _choices(field: str) -> tuple[Any, ...]:

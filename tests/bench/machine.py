@@ -12,7 +12,10 @@ import psutil
 
 from streams.embedded import parts
 
-_LIBRARIES = ("torch", "facenet-pytorch", "numpy", "pillow", "faust-streaming", "aiokafka", "pymilvus", "sqlalchemy")
+_LIBRARIES = (
+    *("torch", "onnxruntime", "openvino", "facenet-pytorch", "numpy", "pillow"),
+    *("faust-streaming", "aiokafka", "pymilvus", "sqlalchemy"),
+)
 
 
 class Others:
@@ -53,8 +56,16 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES} | parts.versions(),
+        "versions": _versions() | parts.versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # some engines may be left out
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _processor() -> str:

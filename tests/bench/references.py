@@ -58,7 +58,6 @@ async def references(
                 gallery = await stack.enter_async_context(_filled(running, size, settings))
                 probes = list(_directions(settings.batch_size, seed=size))
                 works[f"{server}, {size}"] = partial(_searching, gallery, probes)
-                await works[f"{server}, {size}"]()
         measured = await in_turns(works, rounds)
     return {
         "unit": "ms a sample, searched in batches",

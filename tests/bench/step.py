@@ -4,6 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,7 @@ from streams.settings import Settings
 from streams.wheels import Report
 from tests.bench import peer
 from tests.bench.arithmetic import OPERATIONS, Detection, detection, multiply_adds
-from tests.bench.configurations import Configuration
+from tests.bench.configurations import Configuration, nothing
 from tests.bench.peak import peaks_of, probes
 from tests.bench.stage import Sample, Seen, judged, opened, peopled, samples
 from tests.bench.turns import Work, in_turns, repeated
@@ -26,13 +27,15 @@ IDENTITIES = 12
 #: Samples that are judged in a round by the batch, and one by one; and that deepface sees one by one.
 TOGETHER, ALONE, PEER_ALONE = 64, 16, 8
 
-DEEPFACE_ALONE, DEEPFACE_TOGETHER = "deepface, one by one", f"deepface, lists of {peer.LIST}"
-
 
 async def step(
     settings: Settings, configurations: Sequence[Configuration], *, rounds: int, report: Report
 ) -> dict[str, Any]:
-    """Judge the same samples in every configuration, in turns with deepface and with the probes of the peak."""
+    """Judge the same samples in every configuration, in turns with deepface and with the probes of the peak.
+
+    Raises:
+        Unready: If none of the configurations can be had here.
+    """
     missing: dict[str, str] = {}
     tried = probes(settings.threads)
     works: dict[str, Work] = {one.name: repeated(one.run, one.operations) for one in tried}
@@ -51,18 +54,22 @@ async def step(
             there[one] = await judged(ready, drawn)
             works[f"{one.name}, in batches"] = _judging(ready, drawn, settings.batch_size)
             works[f"{one.name}, one by one"] = _judging(ready, drawn[:ALONE], 1)
+        if not there:
+            raise nothing(missing)
         images = [each for each in decode_here(encoded for _, encoded in drawn) if isinstance(each, np.ndarray)]
-        try:
-            deepface = await stack.enter_async_context(peer.running(settings, images, report))
-            works[DEEPFACE_ALONE] = lambda: deepface.rate("one", PEER_ALONE)
-            works[DEEPFACE_TOGETHER] = lambda: deepface.rate("list", peer.LIST)
-        except (Unready, WeightsUnusable) as error:
-            missing["deepface"] = str(error)
+        for engine in peer.ENGINES:
+            try:
+                running = await stack.enter_async_context(peer.running(engine, settings, images, report))
+            except (Unready, WeightsUnusable) as error:
+                missing[f"deepface on {engine}"] = str(error)
+                continue
+            works[f"deepface on {engine}, in lists"] = partial(running.rate, "list", peer.LIST)
+            works[f"deepface on {engine}, one by one"] = partial(running.rate, "one", PEER_ALONE)
         report(f"{len(works)} things in turns, {rounds} rounds")
         measured = await in_turns(works, rounds)
     peaks = peaks_of(tried, measured)
     folder = onnx_models.ensure(settings)
-    found = detection(images, folder, settings.threads)
+    found = detection(images, folder, settings.threads, rounds)
     face = OPERATIONS * multiply_adds(folder / onnx_models.EMBED, (1, 3, SIDE, SIDE))
     rows = {one.name: _row(one, seen, measured, _limit(one, seen, found, peaks, face)) for one, seen in there.items()}
     best = max(rows, key=lambda name: float(rows[name]["in_batches"]["median"]))
@@ -80,7 +87,14 @@ async def step(
         },
         "configurations": rows,
         "best": best,
-        "deepface": {name: measured[name] for name in (DEEPFACE_ALONE, DEEPFACE_TOGETHER) if name in measured},
+        "deepface": {
+            engine: {
+                "in_lists": measured[f"deepface on {engine}, in lists"],
+                "one_by_one": measured[f"deepface on {engine}, one by one"],
+            }
+            for engine in peer.ENGINES
+            if f"deepface on {engine}" not in missing
+        },
         "missing": missing,
     }
 

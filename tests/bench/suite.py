@@ -100,5 +100,5 @@ def figures(done: dict[str, Result | None], missing: dict[str, str]) -> Result:
         if part is None:
             reasons[name] = missing.get(figure.part, f"{figure.part} was not asked for")
         elif found[name] is None:
-            reasons[name] = "; ".join(part["missing"].values())
+            reasons[name] = part["missing"][figure.needs]
     return {**found, "reasons": reasons}

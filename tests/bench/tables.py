@@ -4,8 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tests.bench.expected import FACES_PER_S, FIGURES, PEAK_GFLOPS, SEARCH_MS, STEP_PER_S
-from tests.bench.step import DEEPFACE_ALONE, DEEPFACE_TOGETHER
+from tests.bench.expected import DEEPFACE_PER_S, FACES_PER_S, FIGURES, PEAK_GFLOPS, SEARCH_MS, STEP_PER_S
 
 Part = Mapping[str, Any]
 
@@ -62,7 +61,7 @@ def step(part: Part) -> list[Table]:
         (
             name,
             _median(one["one_by_one"]),
-            f"{_median(one['in_batches'])} ({one['in_batches']['least']:.1f}–{one['in_batches']['most']:.1f})",
+            f"{_median(one['in_batches'])} ({_spread(one['in_batches'])})",
             _number(STEP_PER_S.get(name)),
             f"{one['looked_at_again']:.0%}",
             f"{one['limit']:.0f}",
@@ -70,10 +69,10 @@ def step(part: Part) -> list[Table]:
         )
         for name, one in part["configurations"].items()
     ]
-    alone, together = (part["deepface"].get(name) for name in (DEEPFACE_ALONE, DEEPFACE_TOGETHER))
-    if alone and together:
-        expected = f"{STEP_PER_S[DEEPFACE_ALONE]:g}, {STEP_PER_S[DEEPFACE_TOGETHER]:g}"
-        rows.append(("deepface", _median(alone), f"{_median(together)} (lists of 32)", expected, "", "", ""))
+    for engine, one in part["deepface"].items():
+        expected = ", ".join(map(_number, DEEPFACE_PER_S[engine]))
+        together = f"{_median(one['in_lists'])} ({_spread(one['in_lists'])})"
+        rows.append((f"deepface on {engine}", _median(one["one_by_one"]), together, expected, "", "", ""))
     header = ("samples/s", "one by one", f"batches of {part['batch_size']}", "expected", "embedded twice")
     found = part["detection"]
     note = (
@@ -90,7 +89,7 @@ def exactness(part: Part) -> list[Table]:
     left_out = {"flips_per_10k", "cosine_min", "changed", "in fp32"}
     names = [name for name in next(iter(of_each.values())) if name not in left_out]
     rows = [(name, *("" if one[name] is None else f"{one[name]:,}" for one in of_each.values())) for name in names]
-    return [Table("Verdicts", ("", *of_each), rows)]
+    return [Table("Verdicts", ("", *of_each), rows, _missing(part))]
 
 
 def references(part: Part) -> list[Table]:

@@ -19,10 +19,12 @@ ROUND_SECONDS = 0.5
 async def in_turns(works: Mapping[str, Work], rounds: int) -> dict[str, dict[str, Any]]:
     """Return what each came to: its median, extremes and rounds, and the cores that other programs took meanwhile.
 
-    Whoever needs a warm-up has had it. Every other round runs backwards, so that nobody always follows the same one.
+    A first round, to warm up, is not counted. Every other one runs backwards: nobody always follows the same one.
     """
     rates: dict[str, list[float]] = defaultdict(list)
     others: dict[str, list[float]] = defaultdict(list)
+    for work in works.values():
+        await work()
     for number in range(rounds):
         for name in list(works) if number % 2 == 0 else reversed(list(works)):
             busy = Others()
@@ -32,7 +34,7 @@ async def in_turns(works: Mapping[str, Work], rounds: int) -> dict[str, dict[str
 
 
 def repeated(run: Callable[[], object], many: float) -> Work:
-    """Return a round of something that blocks, each run of which does ``many``; it is run now, to warm up."""
+    """Return a round of something that blocks, each run of which does ``many``; it is run now, to see how long."""
     run()
     began = time.perf_counter()
     run()
