@@ -18,6 +18,8 @@ from streams.settings import Settings
 from tests.absent import absent
 from tests.bench import suite
 from tests.bench.expected import FIGURES
+from tests.bench.page import markdown
+from tests.bench.plot import plot
 
 ROOT = Path(__file__).parents[2]
 
@@ -77,6 +79,11 @@ def test_the_bench_measures_every_ratio_of_one_configuration_and_leaves_nothing(
     assert own == pytest.approx(batch["in all"]["ms"], rel=0.05)
     assert (parts_done["road"]["samples"], result["machine"]["cores"]) == (48, len(os.sched_getaffinity(0)))
     assert list((tmp_path / "data").iterdir()) == []
+    page = markdown(result)
+    assert f"| road, verdicts/s | {road['median']:.1f} |" in page
+    assert page.count("Not measured in this run.") == 2  # what a fast look changes, and galleries
+    plot(result, tmp_path / "performance.svg")
+    assert "onnxruntime fp32" in (tmp_path / "performance.svg").read_text()
 
 
 def test_what_was_not_measured_is_null_with_its_reason():

@@ -61,10 +61,16 @@ def _rows(
     peaks: Mapping[str, Mapping[str, Any]],
     a_face: float,
 ) -> dict[str, Any]:
-    limit = peaks[one.precision]["gflops"] * 1e9 / a_face
     by_batch = {str(batch): measured[_name(one, batch)] for batch in batches}
-    best = max(row["median"] for row in by_batch.values())
-    return {"limit": round(limit, 1), "limit_share": round(best / limit, 3), "batches": by_batch}
+    best = max(by_batch.values(), key=lambda row: float(row["per_core_second"]))
+    limit, of_a_core = (peaks[one.precision][unit] * 1e9 / a_face for unit in ("gflops", "gflops_of_a_core"))
+    return {
+        "limit": round(limit, 1),
+        "limit_share": round(best["median"] / limit, 3),
+        "core_limit_share": round(best["per_core_second"] / of_a_core, 3),
+        "core_ms": round(1000 / best["per_core_second"], 2),
+        "batches": by_batch,
+    }
 
 
 def _name(one: Configuration, batch: int) -> str:

@@ -15,7 +15,8 @@ _PREAMBLE = """\
 `make bench ARGS='--publish docs'` wrote this page, `performance.json` and `performance.svg` beside it; do not edit
 them. Everything was measured in one run, in turns, so that what disturbs the machine for a while disturbs everything:
 read the ratios, and the rates with the machine in mind. "Expected" was written down before the first run; every number
-is the median of its rounds.
+is the median of its rounds. Rates are by the clock; core-ms, processor time on all cores together, is what a sample
+costs, and hardly changes while other programs are busy.
 """
 
 _WHAT = {
@@ -108,6 +109,8 @@ def _limits(result: Mapping[str, Any]) -> Iterator[str]:
         best, found = step["configurations"][step["best"]], step["detection"]
         whole = 1000 / best["in_batches"]["median"]
         bare = found["mflop_a_sample"] / step["peak_gflops"]["fp32"]["gflops"]
+        costs = 1000 / best["in_batches"]["per_core_second"]
+        yield f"- A sample costs {costs:.1f} core-ms; {best['core_limit_share']:.0%} of that is arithmetic at the peak."
         yield (
             f"- A sample takes {whole:.1f} ms in the fastest configuration, {step['best']}. Finding the face is"
             f" {found['ms_a_sample']:.1f} of them ({found['ms_a_sample'] / whole:.0%}); its arithmetic alone would be"

@@ -36,11 +36,12 @@ class Peer:
         """Take the process, and the file that has what it says beside its answers."""
         self._process, self._log = process, log
 
-    async def rate(self, mode: str, count: int) -> float:
-        """Have so many images represented, ``one`` by one or as a ``list``; return images per second."""
+    async def represent(self, mode: str, count: int) -> tuple[float, float]:
+        """Have so many images represented, ``one`` by one or as a ``list``; return how many, and in what time."""
         assert self._process.stdin is not None
         self._process.stdin.write(f"{mode} {count}\n".encode())
-        return float((await self.answer())["rate"])
+        answer = await self.answer()
+        return answer["represented"], answer["seconds"]
 
     async def answer(self) -> dict[str, float]:
         """Return the next answer.
@@ -90,7 +91,7 @@ async def running(engine: str, settings: Settings, images: Sequence[Pixels], rep
         report(f"starting deepface on {engine}")
         await peer.answer()
         for mode, count in (("one", 4), ("list", LIST)):  # traces its network for either
-            await peer.rate(mode, count)
+            await peer.represent(mode, count)
         yield peer
     finally:
         if process.returncode is None:

@@ -138,8 +138,8 @@ def _directions(count: int, seed: int) -> list[Embedding]:
     return [unit(one) for one in drawn]
 
 
-async def _searching(gallery: MilvusGallery, probes: Sequence[Embedding]) -> float:
+async def _searching(gallery: MilvusGallery, probes: Sequence[Embedding]) -> tuple[float, float]:
     began = time.perf_counter()
     for _ in range(SEARCHES):
         await gallery.search(probes)
-    return SEARCHES * len(probes) / (time.perf_counter() - began)
+    return SEARCHES * len(probes), time.perf_counter() - began

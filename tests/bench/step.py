@@ -63,15 +63,15 @@ async def step(
             except (Unready, WeightsUnusable) as error:
                 missing[f"deepface on {engine}"] = str(error)
                 continue
-            works[f"deepface on {engine}, in lists"] = partial(running.rate, "list", peer.LIST)
-            works[f"deepface on {engine}, one by one"] = partial(running.rate, "one", PEER_ALONE)
+            works[f"deepface on {engine}, in lists"] = partial(running.represent, "list", peer.LIST)
+            works[f"deepface on {engine}, one by one"] = partial(running.represent, "one", PEER_ALONE)
         report(f"{len(works)} things in turns, {rounds} rounds")
         measured = await in_turns(works, rounds)
     peaks = peaks_of(tried, measured)
     folder = onnx_models.ensure(settings)
     found = detection(images, folder, settings.threads, rounds)
     face = OPERATIONS * multiply_adds(folder / onnx_models.EMBED, (1, 3, SIDE, SIDE))
-    rows = {one.name: _row(one, seen, measured, _limit(one, seen, found, peaks, face)) for one, seen in there.items()}
+    rows = {one.name: _row(one, seen, measured, _limits(one, seen, found, peaks, face)) for one, seen in there.items()}
     best = max(rows, key=lambda name: float(rows[name]["in_batches"]["median"]))
     return {
         "unit": "samples/s",
@@ -100,31 +100,37 @@ async def step(
 
 
 def _judging(services: Services, drawn: Sequence[Sample], size: int) -> Work:
-    async def work() -> float:
+    async def work() -> tuple[float, float]:
         began = time.perf_counter()
         for start in range(0, len(drawn), size):
             await judged(services, drawn[start : start + size])
-        return len(drawn) / (time.perf_counter() - began)
+        return len(drawn), time.perf_counter() - began
 
     return work
 
 
-def _limit(
+def _limits(
     one: Configuration, seen: Seen, found: Detection, peaks: Mapping[str, Mapping[str, Any]], face: int
-) -> float:
-    """Return the samples a second if nothing took time but products, at the peak of their precision."""
-    exact, first = (peaks[name]["gflops"] * 1e9 for name in ("fp32", one.precision))
-    seconds = (found.operations + face * seen.again) / exact + face * seen.faces / first
-    return float(TOGETHER / seconds)
+) -> tuple[float, float]:
+    """Return the samples a second if nothing took time but products, at the peak of their precision; and of a core."""
+    limits = []
+    for unit in ("gflops", "gflops_of_a_core"):
+        exact, first = (peaks[name][unit] * 1e9 for name in ("fp32", one.precision))
+        limits.append(TOGETHER / ((found.operations + face * seen.again) / exact + face * seen.faces / first))
+    return limits[0], limits[1]
 
 
-def _row(one: Configuration, seen: Seen, measured: Mapping[str, Mapping[str, Any]], limit: float) -> dict[str, Any]:
+def _row(
+    one: Configuration, seen: Seen, measured: Mapping[str, Mapping[str, Any]], limits: tuple[float, float]
+) -> dict[str, Any]:
     together = measured[f"{one.name}, in batches"]
+    limit, of_a_core = limits
     return {
         "in_batches": together,
         "one_by_one": measured[f"{one.name}, one by one"],
         "limit": round(limit, 1),
         "limit_share": round(together["median"] / limit, 3),
+        "core_limit_share": round(together["per_core_second"] / of_a_core, 3),
         "faces": seen.faces,
         "looked_at_again": round(seen.again / max(1, seen.faces), 3),
     }

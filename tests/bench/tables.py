@@ -8,6 +8,9 @@ from tests.bench.expected import DEEPFACE_PER_S, FACES_PER_S, FIGURES, PEAK_GFLO
 
 Part = Mapping[str, Any]
 
+#: What is said of every configuration: by the clock, and by the processor time that it took on all cores together.
+_LIMITS = ("arithmetic limit", "of it", "core-ms", "of the limit")
+
 #: Of rounds in which other programs took more cores than this, the rates do not compare; ratios still may.
 DISTURBED_CORES = 0.2
 
@@ -47,10 +50,12 @@ def engines(part: Part) -> list[Table]:
             _number(FACES_PER_S.get(name)),
             f"{one['limit']:.0f}",
             f"{one['limit_share']:.0%}",
+            f"{one['core_ms']:.1f}",
+            f"{one['core_limit_share']:.0%}",
         )
         for name, one in part["configurations"].items()
     ]
-    header = ("faces/s", *(f"batch {batch}" for batch in batches), "expected", "arithmetic limit", "of it")
+    header = ("faces/s", *(f"batch {batch}" for batch in batches), "expected", *_LIMITS)
     a_face = f"One face is {part['gflop_a_face']} GFLOP; {part['threads']} threads. {_missing(part)}"
     return [_peak(part), Table("Embedding", header, rows, a_face.strip())]
 
@@ -66,21 +71,23 @@ def step(part: Part) -> list[Table]:
             f"{one['looked_at_again']:.0%}",
             f"{one['limit']:.0f}",
             f"{one['limit_share']:.0%}",
+            _core_ms(one["in_batches"]),
+            f"{one['core_limit_share']:.0%}",
         )
         for name, one in part["configurations"].items()
     ]
     for engine, one in part["deepface"].items():
         expected = ", ".join(map(_number, DEEPFACE_PER_S[engine]))
-        together = f"{_median(one['in_lists'])} ({_spread(one['in_lists'])})"
-        rows.append((f"deepface on {engine}", _median(one["one_by_one"]), together, expected, "", "", ""))
-    header = ("samples/s", "one by one", f"batches of {part['batch_size']}", "expected", "embedded twice")
+        lists = one["in_lists"]
+        measured = (_median(one["one_by_one"]), f"{_median(lists)} ({_spread(lists)})")
+        rows.append((f"deepface on {engine}", *measured, expected, "", "", "", _core_ms(lists), ""))
+    header = ("samples/s", "one by one", f"batches of {part['batch_size']}", "expected", "embedded twice", *_LIMITS)
     found = part["detection"]
     note = (
         f"Finding the face takes {found['ms_a_sample']} ms a sample in batches, of which its networks are"
         f" {found['in_its_networks']:.0%}; they are {found['mflop_a_sample']} MFLOP. {_missing(part)}"
     )
-    whole = Table("The step", (*header, "arithmetic limit", "of it"), rows, note.strip())
-    return [_peak(part), whole]
+    return [_peak(part), Table("The step", header, rows, note.strip())]
 
 
 def exactness(part: Part) -> list[Table]:
@@ -159,14 +166,18 @@ def disturbed(result: object) -> float:
 
 def _peak(part: Part) -> Table:
     rows = [
-        (name, f"{one['gflops']:.0f}", one["by"], _number(PEAK_GFLOPS.get(name)))
+        (name, f"{one['gflops']:.0f}", _number(PEAK_GFLOPS.get(name)), f"{one['gflops_of_a_core']:.0f}", one["by"])
         for name, one in part["peak_gflops"].items()
     ]
-    return Table("Arithmetic peak", ("", "GFLOP/s", "by", "expected"), rows)
+    return Table("Arithmetic peak", ("", "GFLOP/s", "expected", "GFLOP a core-second", "by"), rows)
 
 
 def _median(one: Mapping[str, Any]) -> str:
     return f"{one['median']:.1f}"
+
+
+def _core_ms(one: Mapping[str, Any]) -> str:
+    return f"{1000 / one['per_core_second']:.1f}"
 
 
 def _spread(one: Mapping[str, Any]) -> str:
