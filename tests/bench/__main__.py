@@ -6,15 +6,15 @@ import os
 import sys
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from streams.cli.output import Json, console, emit
 from streams.errors import BadInput, LikenessError
-from tests.bench.configurations import known
+from tests.bench.configurations import Configuration, known
 from tests.bench.machine import machine
-from tests.bench.page import publish
+from tests.bench.page import publish, require_whole
 from tests.bench.shown import show
 from tests.bench.standing import bench_settings, terminable
 from tests.bench.suite import FULL, PARTS, QUICK, measure
@@ -46,6 +46,8 @@ def main(
     about = machine()
     try:
         parts, configurations = _parts(only), _configurations(configuration)
+        if folder is not None:
+            require_whole(quick, parts)
         with bench_settings(threads) as settings:
             result = asyncio.run(terminable(measure(settings, configurations, parts, size, _tell)))
     except LikenessError as error:
@@ -69,7 +71,7 @@ def _parts(only: str) -> list[str]:
     return only.split(",")
 
 
-def _configurations(names: list[str] | None) -> list[Any]:
+def _configurations(names: list[str] | None) -> list[Configuration]:
     by_name = {one.name: one for one in known()}
     if unknown := sorted(set(names or ()) - set(by_name)):
         raise BadInput(f"expected configurations of {', '.join(by_name)}, got {', '.join(unknown)}")

@@ -1,7 +1,7 @@
 """``docs/PERFORMANCE.md``, written by the bench."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,16 +66,25 @@ def publish(result: Mapping[str, Any], folder: Path) -> Path:
     """Write the page, the numbers and the plot into ``folder``; return the page.
 
     Raises:
-        BadInput: If the run was a quick one, or not whole: a page must not rest on that.
+        BadInput: If the run was not whole.
     """
-    if result["quick"] or len(result["parts"]) < len(_WHAT):
-        raise BadInput("expected the result of a whole run to publish, got less: leave --quick and --only out")
+    require_whole(result["quick"], result["parts"])
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "performance.json").write_text(json.dumps(result, indent=2, ensure_ascii=False) + "\n")
     plot(result, folder / "performance.svg")
     page = folder / "PERFORMANCE.md"
     page.write_text(markdown(result))
     return page
+
+
+def require_whole(quick: bool, parts: Collection[str]) -> None:
+    """Refuse to publish less than everything.
+
+    Raises:
+        BadInput: If the run is a quick one, or lacks a part.
+    """
+    if quick or set(parts) != set(_WHAT):
+        raise BadInput("expected a whole run to publish, got less: leave --quick and --only out")
 
 
 def markdown(result: Mapping[str, Any]) -> str:
