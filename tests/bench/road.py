@@ -15,8 +15,8 @@ from tests.bench.rates import engine_share, rate, ratio, summary
 from tests.bench.stage import judged
 from tests.bench.standing import Stage
 
-#: On two cores of a Zen 4 server processor, in 32-bit floats by onnxruntime: from what the networks take alone, and from
-#: a prototype of the road in torch, which left 0.9 to 1.0 of its engine's 30 samples a second.
+#: On two cores of a Zen 4 server processor, in fp32 by onnxruntime: from what the networks take alone, and from a
+#: prototype of the road in torch, which left 0.9 to 1.0 of its engine's 30 samples a second.
 EXPECTED = {"road": "48", "bare": "52", "ratio": "0.93", "engine_share": "0.95"}
 
 
