@@ -7,6 +7,8 @@ PYTHON ?= $(firstword $(shell command -v python3.11) $(shell command -v python3)
 BIN := .venv/bin
 # Hands arguments on: make demo ARGS='--requests 50 --json'
 ARGS ?=
+# Anything here has deepface measured beside: make bench PEER=1
+PEER ?=
 
 help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 16
@@ -42,8 +44,14 @@ faults: .venv/ready ## Break the whole road in every way once, and hold it to it
 faults-long: .venv/ready ## The same for an hour, and write docs/RELIABILITY.md
 	@$(BIN)/python -m tests.faults --long --publish docs $(ARGS)
 
-bench: .venv/ready ## Measure the road against the bare engine, in one run
-	@$(BIN)/python -m tests.bench.road $(ARGS)
+bench: .venv/ready $(if $(PEER),.venv-bench/ready) ## Measure everything in one run (PEER=1: deepface beside it)
+	@$(BIN)/python -m tests.bench $(ARGS)
+
+.venv-bench/ready: tests/bench/deepface.txt
+	@echo "setting up .venv-bench with deepface (once; six gigabytes)" >&2
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	@.venv-bench/bin/python -m pip install --quiet --progress-bar off --no-deps --require-hashes -r $< >&2
+	@touch $@
 
 check: .venv/ready ## Lint, format, types and the direction of imports
 	@$(BIN)/ruff check .
@@ -59,7 +67,12 @@ lock: ## Write requirements.lock anew from pyproject.toml
 	  --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --output-file requirements.lock pyproject.toml
 	@sed -i '/^# WARNING: pip install will require/,/^    # via likeness-qc/d' requirements.lock # the package itself
 
-clean: ## Delete the virtual environment and every cache in the checkout
-	@rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+lock-bench: ## Write tests/bench/deepface.txt anew from deepface.in
+	@$(BIN)/pip-compile --quiet --upgrade --generate-hashes --strip-extras --no-header --no-emit-index-url \
+	  --no-emit-find-links --no-emit-trusted-host --unsafe-package tensorflow --unsafe-package triton \
+	  --output-file tests/bench/deepface.txt tests/bench/deepface.in
 
-.PHONY: help setup demo test unit faults faults-long bench check format lock clean
+clean: ## Delete the virtual environments and every cache in the checkout
+	@rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
+
+.PHONY: help setup demo test unit faults faults-long bench lock-bench check format lock clean

@@ -16,6 +16,10 @@ from streams.embedded import doctor, kafka_jars
 from streams.errors import PartFailed, Unready, WeightsUnusable
 from streams.settings import Settings
 from tests.absent import absent
+from tests.bench import suite
+from tests.bench.expected import FIGURES
+from tests.bench.page import markdown
+from tests.bench.plot import plot
 
 ROOT = Path(__file__).parents[2]
 
@@ -37,12 +41,13 @@ def _there() -> None:
         absent("; ".join(missing))
 
 
-def test_the_bench_measures_the_road_and_the_bare_engine_and_leaves_nothing(tmp_path: Path):
-    written = tmp_path / "road.json"
-    command = [sys.executable, "-m", "tests.bench.road", "--samples", "48", "--rounds", "1", "--json"]
+def test_the_bench_measures_every_ratio_of_one_configuration_and_leaves_nothing(tmp_path: Path):
+    written = tmp_path / "bench.json"
+    short = ["--quick", "--rounds", "1", "--samples", "48", "--configuration", "onnxruntime fp32"]
+    parts = ["--only", "engines,step,workers,road"]
 
     done = subprocess.run(
-        [*command, "--output", str(written)],
+        [sys.executable, "-m", "tests.bench", *short, *parts, "--json", "--output", str(written)],
         cwd=ROOT,
         env={**os.environ, "LIKENESS_DATA_DIR": str(tmp_path / "data")},
         capture_output=True,
@@ -54,13 +59,36 @@ def test_the_bench_measures_the_road_and_the_bare_engine_and_leaves_nothing(tmp_
     assert done.returncode == 0, done.stderr
     result = json.loads(done.stdout)
     assert json.loads(written.read_text()) == result
-    road, bare = result["road"], result["bare"]
-    assert (len(road["rounds"]), len(bare["rounds"])) == (1, 2)
-    assert min(road["rounds"] + bare["rounds"]) > 0
-    assert result["ratio"]["of_medians"] == pytest.approx(road["median"] / bare["median"], abs=0.002)
-    assert result["batch"]["examiner.examine"]["calls"] == 1
-    assert sum(row["ms"] for name, row in result["batch"].items() if name != "in all") == pytest.approx(
-        result["batch"]["in all"]["ms"], rel=0.05
+    assert {name for name in FIGURES if result[name] is None} == set(result["reasons"])
+    assert {"end_to_end_ratio", "step_per_s", "limit_share", "two_worker_ratio"}.isdisjoint(result["reasons"])
+    parts_done = result["parts"]
+    a_face = parts_done["engines"]["gflop_a_face"]
+    assert a_face == pytest.approx(2.834, abs=0.001)  # Inception-ResNet-v1 at 160 x 160, by its layers
+    embedding = parts_done["engines"]["configurations"]["onnxruntime fp32"]
+    assert embedding["limit"] == pytest.approx(
+        parts_done["engines"]["peak_gflops"]["fp32"]["gflops"] / a_face, rel=0.01
     )
-    assert (result["samples"], result["machine"]["cores"]) == (48, len(os.sched_getaffinity(0)))
+    both = parts_done["workers"]
+    assert both["ratio"] == pytest.approx(both["two"]["median"] / both["one"]["median"], abs=0.002)
+    road, bare = parts_done["road"]["road"], parts_done["road"]["bare"]
+    assert (len(road["rounds"]), len(bare["rounds"])) == (1, 2)
+    assert result["end_to_end_ratio"] == pytest.approx(road["median"] / bare["median"], abs=0.002)
+    batch = parts_done["road"]["batch"]
+    assert batch["examiner.examine"]["calls"] == 1
+    own = sum(row["ms"] for name, row in batch.items() if name != "in all")
+    assert own == pytest.approx(batch["in all"]["ms"], rel=0.05)
+    assert (parts_done["road"]["samples"], result["machine"]["cores"]) == (48, len(os.sched_getaffinity(0)))
     assert list((tmp_path / "data").iterdir()) == []
+    page = markdown(result)
+    assert f"| road, verdicts/s | {road['median']:.1f} |" in page
+    assert page.count("Not measured in this run.") == 2  # what a fast look changes, and galleries
+    plot(result, tmp_path / "performance.svg")
+    assert "onnxruntime fp32" in (tmp_path / "performance.svg").read_text()
+
+
+def test_what_was_not_measured_is_null_with_its_reason():
+    figures = suite.figures({"step": None, "road": None}, {"step": "no such engine"})
+
+    assert {name for name in FIGURES if figures[name] is None} == set(FIGURES) == set(figures["reasons"])
+    assert figures["reasons"]["step_per_s"] == "no such engine"
+    assert "not asked for" in figures["reasons"]["cosine_min"]

@@ -12,7 +12,10 @@ import psutil
 
 from streams.embedded import parts
 
-_LIBRARIES = ("torch", "facenet-pytorch", "numpy", "pillow", "faust-streaming", "aiokafka", "pymilvus", "sqlalchemy")
+_LIBRARIES = (
+    *("torch", "onnxruntime", "openvino", "facenet-pytorch", "numpy", "pillow"),
+    *("faust-streaming", "aiokafka", "pymilvus", "sqlalchemy"),
+)
 
 
 class Others:
@@ -24,8 +27,12 @@ class Others:
 
     def cores(self) -> float:
         """Return the mean number of cores; processes of ours that ended meanwhile are counted among the others."""
-        at, busy, own = self._began
-        return max(0.0, (_busy() - busy - (_own() - own)) / (time.monotonic() - at))
+        at, busy, _ = self._began
+        return max(0.0, (_busy() - busy - self.own_seconds()) / (time.monotonic() - at))
+
+    def own_seconds(self) -> float:
+        """Return the processor seconds of this process and of everything below it, on all cores together."""
+        return _own() - self._began[2]
 
 
 def _busy() -> float:
@@ -34,10 +41,8 @@ def _busy() -> float:
 
 
 def _own() -> float:
-    """Return the processor seconds of this process and of everything below it."""
-    spent = 0.0
-    this = psutil.Process()
-    for process in (this, *this.children(recursive=True)):
+    spent = time.process_time()  # finer than what is known of others
+    for process in psutil.Process().children(recursive=True):
         with suppress(psutil.NoSuchProcess):
             times = process.cpu_times()
             spent += times.user + times.system
@@ -53,8 +58,16 @@ def machine() -> dict[str, Any]:
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "load_before": round(os.getloadavg()[0], 2),
         "python": platform.python_version(),
-        "versions": {name: importlib.metadata.version(name) for name in _LIBRARIES} | parts.versions(),
+        "versions": _versions() | parts.versions(),
     }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in _LIBRARIES:
+        with suppress(importlib.metadata.PackageNotFoundError):  # some engines may be left out
+            found[name] = importlib.metadata.version(name)
+    return found
 
 
 def _processor() -> str:

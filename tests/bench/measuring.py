@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams import topics
-from streams.core.faces import Sighting
+from streams.core.faces import Embedding, Sighting
 from streams.errors import PartFailed
 from streams.events import SampleJudged
 from streams.ports import Services
 from streams.settings import Settings
-from streams.tools.audit_topics import Topics
+from streams.tools.audit_topics import Offsets, Topics
 from tests.bench.machine import Others
 from tests.bench.rates import Batch
 from tests.bench.workers import BROKER_SECONDS, working
@@ -26,17 +26,29 @@ class Round:
     """How many cores other programs kept busy meanwhile."""
 
 
-async def bare(services: Services, images: Sequence[bytes], batch_size: int) -> Round:
-    """Detect, embed and search, and nothing else."""
+async def bare(services: Services, images: Sequence[bytes], batch_size: int, again: float = 0.0) -> Round:
+    """Detect, embed and search, and nothing else.
+
+    Args:
+        services: Whose engine and gallery.
+        images: Encoded.
+        batch_size: How many are looked at together.
+        again: The part of all faces that are embedded and searched for a second time, as many as on the road.
+    """
     others = Others()
     done = []
     for start in range(0, len(images), batch_size):
         batch = images[start : start + batch_size]
-        seen = await services.examiner.examine(batch)
-        faces = [one.largest for one in seen if isinstance(one, Sighting) and one.largest is not None]
-        await services.gallery.search([face.embedding for face in faces])
+        seen = [one for one in await services.examiner.examine(batch) if isinstance(one, Sighting) and one.largest]
+        await services.gallery.search(_embeddings(seen))
+        if second := seen[: round(again * len(seen))]:
+            await services.gallery.search(_embeddings(await services.examiner.look_again(second)))
         done.append(Batch(time.perf_counter(), len(batch)))
     return Round(tuple(done), others.cores())
+
+
+def _embeddings(seen: Sequence[Sighting]) -> list[Embedding]:
+    return [one.largest.embedding for one in seen if one.largest is not None]
 
 
 async def road(settings: Settings, count: int, name: str) -> Round:
@@ -57,20 +69,33 @@ async def road(settings: Settings, count: int, name: str) -> Round:
         others = Others()
         await worker.until(topics.ENDS, sum(before.values()) + count)
         disturbed = others.cores()
-    async with Topics(kafka, timeout_seconds=BROKER_SECONDS) as reader:
-        records = [raw async for raw in reader.records(await reader.ends(names))]
-    new = [raw for raw in records if raw.offset >= before[raw.topic, raw.partition]]
-    if any(raw.topic == topics.DEAD_LETTERS.name for raw in new):
-        raise PartFailed("expected verdicts alone, got dead letters")
-    judged = [SampleJudged.model_validate_json(raw.value or b"") for raw in new]
+    judged = await verdicts(settings, before)
     ours = {one.sample_id for one in judged if (one.request_id or "").startswith(f"{name}-")}
     if len(ours) != count or len(judged) != count:
         raise PartFailed(f"expected a verdict on each of {count} samples, got {len(judged)} on {len(ours)}")
+    return Round(batches_of(judged), disturbed)
+
+
+async def verdicts(settings: Settings, before: Offsets) -> list[SampleJudged]:
+    """Return the verdicts that came after these ends of the topics.
+
+    Raises:
+        PartFailed: If there are dead letters among them.
+    """
+    async with Topics(settings.kafka or "", timeout_seconds=BROKER_SECONDS) as reader:
+        records = [raw async for raw in reader.records(await reader.ends({topic for topic, _ in before}))]
+    new = [raw for raw in records if raw.offset >= before[raw.topic, raw.partition]]
+    if any(raw.topic == topics.DEAD_LETTERS.name for raw in new):
+        raise PartFailed("expected verdicts alone, got dead letters")
+    return [SampleJudged.model_validate_json(raw.value or b"") for raw in new]
+
+
+def batches_of(judged: Sequence[SampleJudged]) -> tuple[Batch, ...]:
+    """Return the batches that the verdicts were made in: those of one batch carry one moment."""
     together: dict[float, list[SampleJudged]] = defaultdict(list)
     for one in judged:
         together[one.judged_at.timestamp()].append(one)
-    batches = [Batch(moment, len(batch), _engine_seconds(batch)) for moment, batch in together.items()]
-    return Round(tuple(batches), disturbed)
+    return tuple(Batch(moment, len(batch), _engine_seconds(batch)) for moment, batch in together.items())
 
 
 def _engine_seconds(batch: Sequence[SampleJudged]) -> float:

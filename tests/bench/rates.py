@@ -19,20 +19,23 @@ class Batch:
     identities and the consent to the search; 0 where nobody noted it."""
 
 
-def rate(batches: Iterable[Batch]) -> float:
+def rate(batches: Iterable[Batch], workers: int = 1) -> float:
     """Return samples per second from the end of the first batch to the end of the last.
 
-    The first batch is the warm-up: it gives the start of the clock, and its samples are not counted.
+    The first batch of each worker is its warm-up: it gives the start of the clock, and its samples are not counted.
 
     >>> rate([Batch(10.0, 16), Batch(11.0, 16), Batch(12.0, 8)])
     12.0
+    >>> rate([Batch(10.0, 16), Batch(10.5, 16), Batch(11.0, 16), Batch(11.5, 16)], workers=2)
+    32.0
     """
-    first, *rest = sorted(batches, key=lambda batch: batch.ended)
-    if not rest:
+    ordered = sorted(batches, key=lambda batch: batch.ended)
+    if len(ordered) <= workers:
         raise ValueError(
-            "expected two batches or more, got one: nothing is left after the warm-up; ask for more samples"
+            f"expected more than {workers} batches, got {len(ordered)}: nothing is left after the warm-up; ask for more"
+            " samples"
         )
-    return sum(batch.samples for batch in rest) / (rest[-1].ended - first.ended)
+    return sum(batch.samples for batch in ordered[workers:]) / (ordered[-1].ended - ordered[workers - 1].ended)
 
 
 def engine_share(batches: Iterable[Batch]) -> float:

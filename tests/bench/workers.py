@@ -1,11 +1,16 @@
-"""One worker process of the product, as `likeness worker` starts it, and waiting for what it should bring about."""
+"""Worker processes of the product, as `likeness worker` starts them, and waiting for what they should bring about."""
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
 from streams.cli.work import supervisor
 from streams.errors import PartFailed
+from streams.kafka_clients import closed
+from streams.runtime.roles import ROLES
 from streams.runtime.supervisor import Slot
 from streams.settings import Settings
 from streams.tools.audit_topics import Topics
@@ -22,22 +27,47 @@ BROKER_SECONDS = 30.0
 
 
 class Worker:
-    """A worker that runs."""
+    """One worker that runs, or several of one role."""
 
-    def __init__(self, settings: Settings, slot: Slot, running: asyncio.Task[None]) -> None:
-        """Take the supervisor's slot and task."""
-        self._settings, self._slot, self._running = settings, slot, running
+    def __init__(self, settings: Settings, slots: Sequence[Slot], running: asyncio.Task[None]) -> None:
+        """Take the supervisor's slots and task."""
+        self._settings, self._slots, self._running = settings, slots, running
 
-    def failure(self, what: str) -> PartFailed:
-        """Return the error that says what happened, with the end of the worker's log, which is deleted afterwards."""
-        log = self._settings.data_dir / "logs" / f"worker-{self._slot.name}.log"
+    def failure(self, what: str, slot: Slot | None = None) -> PartFailed:
+        """Return the error that says what happened, with the end of a worker's log, which is deleted afterwards."""
+        slot = slot or self._slots[0]
+        log = self._settings.data_dir / "logs" / f"worker-{slot.name}.log"
         tail = "\n".join(log.read_text(errors="replace").splitlines()[-LOG_LINES:]) if log.exists() else "(nothing)"
-        return PartFailed(f"worker {self._slot.name}: {what}. The end of its log:\n{tail}")
+        return PartFailed(f"worker {slot.name}: {what}. The end of its log:\n{tail}")
 
     def require_first(self) -> None:
-        """Raise PartFailed where the worker ended and was started again: what is measured then is a restart."""
-        if self._slot.restarts:
-            raise self.failure("it ended, and was started again")
+        """Raise PartFailed where a worker ended and was started again: what is measured then is a restart."""
+        if self._running.done():
+            self._running.result()
+        for slot in self._slots:
+            if slot.restarts:
+                raise self.failure("it ended, and was started again", slot)
+
+    async def at_work(self) -> None:
+        """Wait until every worker has its share of the partitions.
+
+        Raises:
+            PartFailed: If that takes too long.
+        """
+        group = ROLES[self._slots[0].role].group(self._settings.group)
+        admin = AIOKafkaAdminClient(bootstrap_servers=self._settings.kafka)
+        await admin.start()
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                while not await _settled(admin, group, len(self._slots)):
+                    self.require_first()
+                    await asyncio.sleep(LOOK_SECONDS)
+        except TimeoutError:
+            raise self.failure(
+                f"expected {len(self._slots)} in the group {group}, which has not come to rest"
+            ) from None
+        finally:
+            await closed(admin.close())
 
     async def until(self, topics: Sequence[Topic], records: int) -> None:
         """Wait until the topics hold so many records in all.
@@ -49,8 +79,6 @@ class Worker:
         seen, seen_at = -1, loop.time()
         async with Topics(self._settings.kafka or "", timeout_seconds=BROKER_SECONDS) as reader:
             while True:
-                if self._running.done():
-                    self._running.result()
                 self.require_first()
                 now = sum((await reader.ends([topic.name for topic in topics])).values())
                 if now >= records:
@@ -62,14 +90,25 @@ class Worker:
                 await asyncio.sleep(LOOK_SECONDS)
 
 
+async def _settled(admin: AIOKafkaAdminClient, group: str, members: int) -> bool:
+    try:
+        [response] = await admin.describe_consumer_groups([group])
+    except KafkaError as error:
+        if not error.retriable:  # a young broker is still choosing who keeps the groups
+            raise
+        return False
+    [(_, _, state, _, _, present, *_)] = response.groups
+    return bool(state == "Stable" and len(present) == members)
+
+
 @asynccontextmanager
-async def working(settings: Settings, role: str) -> AsyncIterator[Worker]:
-    """Run one worker process of a role; end it on leaving."""
-    supervised = supervisor(settings, [role], 1)
+async def working(settings: Settings, role: str, workers: int = 1) -> AsyncIterator[Worker]:
+    """Run worker processes of a role; end them on leaving."""
+    supervised = supervisor(settings, [role], workers)
     stopping = asyncio.Event()
     running = asyncio.create_task(supervised.run(stopping))
     try:
-        yield Worker(settings, supervised.slots[0], running)
+        yield Worker(settings, supervised.slots, running)
     finally:
         stopping.set()
         await running
