@@ -147,14 +147,16 @@ class Watch:
         finally:
             await _closed(consumer.stop(), admin.close())
 
-    async def _recognise(self, admin: AIOKafkaAdminClient) -> None:
-        """Forget what was read where another cluster answers: other messages lie in the same places."""
+    async def _recognise(self, admin: AIOKafkaAdminClient) -> bool:
+        """Say whether another cluster answers, and forget what was read then: other messages lie in the same places."""
         cluster = str((await admin.describe_cluster())["cluster_id"])
-        if self._cluster not in (None, cluster):
+        another = self._cluster not in (None, cluster)
+        if another:
             self._write("wiped", cluster=cluster, open=len(self._open))
             self._wiped = True
             self._committed, self._asked, self._made, self._open = {}, {}, set(), []
         self._cluster = cluster
+        return another
 
     async def _look(self, admin: AIOKafkaAdminClient, consumer: AIOKafkaConsumer) -> None:
         held: dict[TopicPartition, int] = {}
@@ -167,6 +169,9 @@ class Watch:
         if self._open:
             await self._read(consumer)
             early = await asyncio.to_thread(self._check)
+            # Clients outlive a broker that loses its disk, and the ledger then forgets deliveries: were these its rows?
+            if await self._recognise(admin):
+                raise ConnectionError("another cluster has taken over during a look")
             for advance, offset, why in early:
                 where = f"{advance.place.topic}[{advance.place.partition}]@{offset}"
                 self._write("early", id=where, why=f"{where} was committed by {advance.role}: {why}")

@@ -1,10 +1,18 @@
 """When a committed message counts as done: everything that follows from it was durable when the commit was seen."""
 
-import pytest
+import asyncio
+import io
+import json
+from contextlib import nullcontext
+from types import SimpleNamespace
 
+import pytest
+from aiokafka import TopicPartition
+
+from streams import topics
 from streams.tools.audit_records import Ask
 from tests.faults.checker_ledger import Row
-from tests.faults.commit_watch import not_done
+from tests.faults.commit_watch import Watch, not_done
 
 SEEN_AT = 1_000
 TWO = Ask("own", ("a", "b"))
@@ -59,3 +67,55 @@ def test_a_message_that_names_no_sample_is_done_when_its_dead_letter_was_deliver
     assert look("judge", TWO, ended("own")) is None
     assert "names no sample" in (look("judge", NONE) or "")
     assert look("judge", NONE, ended("own", SEEN_AT + 1)) is not None
+
+
+PLACE = TopicPartition(topics.TRAINING_SAMPLES.name, 0)
+
+
+class Cluster:
+    """One message in one partition, that the judges have committed. Answers as admin, consumer and ledger."""
+
+    def __init__(self, *, loses_its_disk: bool) -> None:
+        self.cluster_id, self.at, self.loses_its_disk = "first", 0, loses_its_disk
+
+    async def describe_cluster(self):
+        return {"cluster_id": self.cluster_id}
+
+    async def list_consumer_group_offsets(self, group):
+        return {PLACE: SimpleNamespace(offset=1)}
+
+    def assignment(self):
+        return {PLACE}
+
+    async def end_offsets(self, places):
+        return {PLACE: 1}
+
+    async def position(self, place):
+        return self.at
+
+    async def getmany(self, timeout_ms):
+        self.at = 1
+        return {PLACE: [SimpleNamespace(offset=0, value=b"not a sample", timestamp=0)]}
+
+    def some(self, ids):
+        if self.loses_its_disk:
+            self.cluster_id = "second"
+        return {}
+
+
+async def one_look(cluster: Cluster) -> list[dict]:
+    out = io.StringIO()
+    watch = Watch("", cluster, "likeness", out)
+    await watch._recognise(cluster)
+    with pytest.raises(ConnectionError, match="another cluster") if cluster.loses_its_disk else nullcontext():
+        await watch._look(cluster, cluster)
+    assert watch._open == []
+    return [json.loads(line) for line in out.getvalue().splitlines()]
+
+
+def test_a_commit_of_what_is_not_done_is_early():
+    assert [seen["kind"] for seen in asyncio.run(one_look(Cluster(loses_its_disk=False)))] == ["committed", "early"]
+
+
+def test_a_disk_that_is_lost_during_a_look_speaks_against_nobody():
+    assert [seen["kind"] for seen in asyncio.run(one_look(Cluster(loses_its_disk=True)))] == ["committed", "wiped"]
