@@ -17,8 +17,8 @@ from PIL import Image, UnidentifiedImageError
 
 from generators import digiface_dcgan, weights
 from generators.data import SIDE, Faces, Pixels, joined, read, save
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Face, Sighting
 from streams.errors import BadInput
 from streams.settings import Settings

@@ -10,8 +10,8 @@ import numpy.typing as npt
 from generators.data import Faces, Indices
 from generators.encoder_decoder import EncoderDecoderSampler
 from generators.serve import Images, Sampler
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Sighting
 from streams.core.metrics.distances import frechet, mmd2
 from streams.core.metrics.diversity import vendi

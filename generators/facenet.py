@@ -13,8 +13,8 @@ from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from generators.layers import Shown
-from streams.adapters.crops import SIDE
-from streams.adapters.facenet_weights import load_embedder
+from streams.adapters.facenet.crops import SIDE
+from streams.adapters.facenet.weights import load_embedder
 from streams.settings import Settings
 from streams.wheels import Report, silent
 

@@ -30,8 +30,8 @@ def evaluate(
     """
     from generators.evaluate import figures, sample, sheet
     from generators.learners import faces_of, trained
-    from streams.adapters.decode import encode_png
-    from streams.adapters.face_engine import FaceEngine
+    from streams.adapters.faces.engine import FaceEngine
+    from streams.adapters.images.decode import encode_png
 
     settings = read_settings()
     engine = FaceEngine.load(settings)

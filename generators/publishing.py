@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from generators.data import Faces
 from generators.evaluate import Samples
-from streams.adapters.decode import encode_png
+from streams.adapters.images.decode import encode_png
 from streams.client.publisher import Publisher
 from streams.errors import BadInput, DependencyUnavailable
 from streams.wheels import Report

@@ -86,7 +86,7 @@ def _train(
     from generators.publishing import publisher_of
     from generators.serve import Sampler
     from generators.train import train as train_family
-    from streams.adapters.face_engine import FaceEngine
+    from streams.adapters.faces.engine import FaceEngine
 
     family = FAMILIES[name]
     wanted = recipe.read(config, family)

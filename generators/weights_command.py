@@ -10,8 +10,12 @@ from typing import Annotated
 import typer
 
 from generators.weights import PUBLISHED, ensure, read
-from streams.adapters import bf16_models, engines, facenet_weights, int8_models, onnx_models
-from streams.adapters.openvino_sessions import refuse_without_bf16
+from streams.adapters.engines import chosen as engines
+from streams.adapters.engines import onnx_models
+from streams.adapters.engines.openvino_sessions import refuse_without_bf16
+from streams.adapters.facenet import weights as facenet_weights
+from streams.adapters.precision import bf16 as bf16_models
+from streams.adapters.precision import int8 as int8_models
 from streams.cards import as_text, read_card
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.settings import read_settings

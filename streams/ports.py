@@ -10,13 +10,13 @@ from datetime import datetime
 from typing import Protocol
 
 from streams.core.consent import ANYWHERE, Consent, Entry, Purpose, Terms
-from streams.core.copies import Descriptor, Imprints, Original
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
 from streams.core.drift.plan import Plan
 from streams.core.erasure import Erasure, Inventory, Mentions, Swept
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting, Undecodable
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
+from streams.core.imprints import Descriptor, Imprints, Original
 from streams.core.ledger import Outcome, Registered, Registration
 from streams.core.policy import Policy
 from streams.core.records import Record

@@ -4,7 +4,7 @@ import importlib.util
 
 import pytest
 
-from streams.adapters.openvino_sessions import refuse_without_bf16
+from streams.adapters.engines.openvino_sessions import refuse_without_bf16
 from streams.errors import Unready
 from tests.absent import absent
 

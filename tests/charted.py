@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.adapters.charts import SqlChartBook
-from streams.adapters.charts_drawn import drawn
-from streams.adapters.database import Database
+from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.charts.shown import drawn
+from streams.adapters.ledger.database import Database
 from streams.core.drift.chart import Observation, observe
 from streams.core.drift.plan import Plan
 from streams.core.gallery import Identity, Origin, Reference

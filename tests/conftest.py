@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.ports import Services
 from streams.testing.services import enrol
 from streams.testing.services import services as on_stand_ins

@@ -2,8 +2,8 @@
 
 import os
 
-from streams.adapters.unpack import Pixels, Refusal
-from streams.adapters.unpack import unpack as plain
+from streams.adapters.images.unpack import Pixels, Refusal
+from streams.adapters.images.unpack import unpack as plain
 
 MARK = b"kill your decoder"
 

@@ -7,8 +7,8 @@ import numpy as np
 from streams.core.faces import Face
 from streams.core.similarity import unit
 from streams.testing.examiner import STUB_SPACE
-from streams.tools.acquire import Seen
-from streams.tools.labels import Labelled
+from streams.tools.rates.acquire import Seen
+from streams.tools.rates.labels import Labelled
 
 SPACE = STUB_SPACE.fingerprint
 

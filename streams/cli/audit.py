@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.errors import DependencyUnavailable
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.tools.audit_metrics import AuditMetrics
-    from streams.tools.balance import Balance
+    from streams.tools.audit.balance import Balance
+    from streams.tools.audit.metrics import AuditMetrics
 
 #: Exit status when the balance does not close.
 UNBALANCED_STATUS = 1
@@ -55,7 +55,7 @@ def audit(
     requested = accepted + flagged + dead + in flight, in the ledger and on the topics, in all and for every hour in
     which samples were registered. Exit status 1 where a sample is unaccounted for.
     """
-    from streams.cli.addresses import addressed, answering
+    from streams.cli.wiring.addresses import addressed, answering
 
     if listen is not None and every is None:
         raise typer.BadParameter("who listens must go on: say --every SECONDS as well")
@@ -78,8 +78,8 @@ async def _count(
     settings: Settings, limit: float, path: Path | None, metrics: "AuditMetrics | None" = None
 ) -> "Balance":
     """Audit once; leave what was counted with the metrics, and in the file where one is wanted."""
-    from streams.tools.audit import audit as weigh
-    from streams.tools.audit_metrics import AuditMetrics, write
+    from streams.tools.audit.count import audit as weigh
+    from streams.tools.audit.metrics import AuditMetrics, write
 
     began = time.monotonic()
     balance = await weigh(
@@ -93,7 +93,7 @@ async def _count(
 
 
 def _show(balance: "Balance") -> None:
-    from streams.tools.audit_tables import render, render_hours
+    from streams.tools.audit.tables import render, render_hours
 
     page.print(render(balance))
     if balance.hours:
@@ -104,9 +104,9 @@ def _go_on(
     settings: Settings, limit: float, every: float, path: Path | None, listen: str | None, *, as_json: bool
 ) -> None:
     """Audit until a signal comes. What does not answer is told, counted, and asked again the next time."""
-    from streams.cli.interruption import Interrupted, interruptible
+    from streams.cli.terminal.interruption import Interrupted, interruptible
     from streams.exposition import served
-    from streams.tools.audit_metrics import AuditMetrics
+    from streams.tools.audit.metrics import AuditMetrics
 
     metrics = AuditMetrics()
 

@@ -12,13 +12,13 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.core.gallery import Origin
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.tools.acquire import Seen
-    from streams.tools.calibrate import Evidence, Findings, Targets
+    from streams.tools.rates.acquire import Seen
+    from streams.tools.rates.calibrate import Evidence, Findings, Targets
 
 _Output = Annotated[Path, typer.Option(help="The policy file to write; its name is the policy's.")]
 _Report = Annotated[Path | None, typer.Option(help="The HTML report. (default: beside the policy)")]
@@ -93,8 +93,8 @@ def identities(
     as_json: Json = False,
 ) -> None:
     """Calibrate from labelled images: each against its person's others, and against everybody else."""
-    from streams.tools.calibrate_evidence import of_identities
-    from streams.tools.labels import identities_in, images_in
+    from streams.tools.rates.evidence import of_identities
+    from streams.tools.rates.labels import identities_in, images_in
 
     wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
     images, strangers = identities_in(folder), images_in(cohort) if cohort else []
@@ -123,8 +123,8 @@ def pairs(
     as_json: Json = False,
 ) -> None:
     """Calibrate from labelled pairs. Its limits are for pairs: a worker, which judges by centroids, refuses them."""
-    from streams.tools.calibrate_evidence import of_pairs
-    from streams.tools.labels import read_pairs
+    from streams.tools.rates.evidence import of_pairs
+    from streams.tools.rates.labels import read_pairs
 
     wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
     listed = read_pairs(csv, images or csv.parent)
@@ -169,16 +169,16 @@ def reviewed(
     as_json: Json = False,
 ) -> None:
     """Calibrate from generated samples of which a reviewer says whether they show whom they should."""
-    from streams.tools.labels import read_reviewed
+    from streams.tools.rates.labels import read_reviewed
 
     wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
     listed = read_reviewed(csv, images or csv.parent)
     files = [one.sample for one in listed if isinstance(one.sample, Path)]
 
     async def gather(settings: Settings) -> "Evidence":
-        from streams.adapters.face_engine import embedding_space
-        from streams.cli.wiring import gallery_services
-        from streams.tools.calibrate_evidence import of_reviewed
+        from streams.adapters.faces.engine import embedding_space
+        from streams.cli.wiring.services import gallery_services
+        from streams.tools.rates.evidence import of_reviewed
 
         seen, space = await seen_files(settings, files) if files else ({}, embedding_space(settings).fingerprint)
         async with gallery_services(settings) as services:
@@ -189,24 +189,24 @@ def reviewed(
 
 
 async def _of_gallery(settings: Settings) -> "Evidence":
-    from streams.cli.wiring import gallery_services
-    from streams.tools.calibrate_evidence import of_gallery
+    from streams.cli.wiring.services import gallery_services
+    from streams.tools.rates.evidence import of_gallery
 
     async with gallery_services(settings) as services:
         return await of_gallery(services.gallery, space=services.examiner.space.fingerprint)
 
 
 def _targets(fmr: float, fpir: float, gallery_size: int | None, false_flags: float | None) -> "Targets":
-    from streams.tools.calibrate import Targets
+    from streams.tools.rates.calibrate import Targets
 
     return Targets(fmr, fpir, gallery_size, false_flags)
 
 
 async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[Path, Seen], str]":
     """Return what is seen in every file, and the fingerprint of the embedding space; tell what has no face."""
-    from streams.cli.counting import counted
-    from streams.cli.wiring import examiner_of_files
-    from streams.tools.acquire import acquire, failures, missing
+    from streams.cli.terminal.counting import counted
+    from streams.cli.wiring.services import examiner_of_files
+    from streams.tools.rates.acquire import acquire, failures, missing
 
     async with examiner_of_files(settings) as examiner:
         with counted("images") as report:
@@ -217,10 +217,10 @@ async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[P
 
 
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:
-    from streams.cli.wiring import load_policy
-    from streams.tools.calibrate import calibrate
-    from streams.tools.policy_file import named, require_writable, write_policy, write_text
-    from streams.tools.rate_reports import calibration_html
+    from streams.cli.wiring.services import load_policy
+    from streams.tools.rates.calibrate import calibrate
+    from streams.tools.rates.policy_file import named, require_writable, write_policy, write_text
+    from streams.tools.rates.reports import calibration_html
 
     settings = read_settings()
     name, html = named(wish.output), wish.report or wish.output.with_suffix(".html")

@@ -13,14 +13,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.core.consent import Consent, Entry, Purpose, Terms, holding, is_territory
 from streams.errors import BadInput, DependencyUnavailable
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.adapters.consent import SqlConsentRegister
-    from streams.adapters.database import Database
+    from streams.adapters.ledger.consent import SqlConsentRegister
+    from streams.adapters.ledger.database import Database
 
 Whose = Annotated[
     str, typer.Argument(metavar="IDENTITY", help="The person, by the name under which they are enrolled.")
@@ -190,7 +190,7 @@ async def _grant(
     evidence: Path | None,
     note: str | None,
 ) -> _Standing:
-    from streams.adapters.ledger import SqlLedger
+    from streams.adapters.ledger.samples import SqlLedger
     from streams.core.enrolment import require_name
 
     require_name(identity, "identity")
@@ -226,9 +226,9 @@ async def _show(settings: Settings, identity: str) -> _Standing:
 @asynccontextmanager
 async def _register(settings: Settings) -> "AsyncIterator[tuple[Settings, SqlConsentRegister, Database]]":
     """Needs the ledger's database alone: a withdrawal must not wait for any other part."""
-    from streams.adapters.consent import SqlConsentRegister
-    from streams.cli.addresses import addressed
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.consent import SqlConsentRegister
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
 
     settings = addressed(settings, "ledger")
     async with opened_database(settings) as database:
@@ -237,7 +237,7 @@ async def _register(settings: Settings) -> "AsyncIterator[tuple[Settings, SqlCon
 
 async def _standing(settings: Settings, register: "SqlConsentRegister", identity: str) -> _Standing:
     """Publish what was just entered, if Kafka answers, and return how consent stands."""
-    from streams.cli.addresses import answering
+    from streams.cli.wiring.addresses import answering
     from streams.tools.announce import announce
 
     published = settings.kafka is not None

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from streams.cli.output import Json, console, emit, say
+from streams.cli.terminal.output import Json, console, emit, say
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -46,9 +46,9 @@ def index_references(as_json: Json = False) -> None:
 
 async def _index_training(settings: Settings, folder: Path, identity: str | None) -> "Indexed":
     """Needs Milvus alone, and nobody who is enrolled."""
-    from streams.adapters.faces import FaceExaminer
-    from streams.cli.addresses import addressed, answering
-    from streams.cli.wiring import open_originals
+    from streams.adapters.faces.examiner import FaceExaminer
+    from streams.cli.wiring.addresses import addressed, answering
+    from streams.cli.wiring.services import open_originals
     from streams.tools import originals as tool
 
     images = await asyncio.to_thread(tool.training_images, folder, identity)
@@ -65,8 +65,8 @@ async def _index_training(settings: Settings, folder: Path, identity: str | None
 
 
 async def _index_references(settings: Settings) -> "Indexed":
-    from streams.cli.addresses import addressed
-    from streams.cli.wiring import examining_services
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.services import examining_services
     from streams.tools import originals as tool
 
     settings = addressed(settings, "triton", "milvus", "ledger", "images")

@@ -13,14 +13,14 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, emit, page, printable, say
+from streams.cli.terminal.output import Json, emit, page, printable, say
 from streams.core.redrive import MOST_REDRIVES, WAYS_IN
 from streams.errors import BadInput
 from streams.events import DeadReason
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.adapters.redrives import SqlRedrives
+    from streams.adapters.ledger.redrives import SqlRedrives
     from streams.tools.dead_letters import DeadLetter, Wanted
     from streams.tools.redrive import Done
 
@@ -133,9 +133,9 @@ def moment(text: str, now: datetime) -> datetime:
 
 @asynccontextmanager
 async def _redrives(settings: Settings) -> "AsyncIterator[SqlRedrives]":
-    from streams.adapters.redrives import SqlRedrives
-    from streams.cli.addresses import answering
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.redrives import SqlRedrives
+    from streams.cli.wiring.addresses import answering
+    from streams.cli.wiring.database import opened_database
 
     await answering(settings, "kafka")
     async with opened_database(settings) as database:
@@ -143,7 +143,7 @@ async def _redrives(settings: Settings) -> "AsyncIterator[SqlRedrives]":
 
 
 async def _read(settings: Settings) -> "list[DeadLetter]":
-    from streams.cli.addresses import addressed
+    from streams.cli.wiring.addresses import addressed
     from streams.tools.dead_letters import read
 
     settings = addressed(settings, "kafka", "ledger")
@@ -154,7 +154,7 @@ async def _read(settings: Settings) -> "list[DeadLetter]":
 async def _redrive(
     settings: Settings, wanted: "Wanted", limit: int | None, *, dry_run: bool, force: bool, note: str
 ) -> "list[Done]":
-    from streams.cli.addresses import addressed
+    from streams.cli.wiring.addresses import addressed
     from streams.client import Publisher
     from streams.core.redrive import SentAgain
     from streams.tools import redrive as tool

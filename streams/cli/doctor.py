@@ -6,7 +6,7 @@ import shutil
 import sys
 from dataclasses import dataclass
 
-from streams.adapters import onnx_models
+from streams.adapters.engines import onnx_models
 from streams.cards import JSON
 from streams.embedded import doctor as parts
 from streams.errors import LikenessError

@@ -9,7 +9,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, emit, page, printable
+from streams.cli.terminal.output import Json, emit, page, printable
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
@@ -64,10 +64,10 @@ def show(
 
 
 async def _drawn(settings: Settings) -> "tuple[list[Drawn], Plan]":
-    from streams.adapters.charts_drawn import drawn
-    from streams.cli.addresses import addressed
-    from streams.cli.drift_plan import drift_plan
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.charts.shown import drawn
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
+    from streams.cli.wiring.plan import drift_plan
 
     plan = drift_plan(settings)
     async with opened_database(addressed(settings, "ledger")) as database:

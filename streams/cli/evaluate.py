@@ -9,11 +9,11 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
-    from streams.tools.evaluation import Evaluation
+    from streams.tools.rates.evaluation import Evaluation
 
 #: Exit status where files could not be read: what was measured is not all that was asked for.
 INCOMPLETE_STATUS = 1
@@ -50,10 +50,10 @@ def pairs(
     name a file which cannot be read are left out; the exit status is 1 then.
     """
     from streams.cli.calibrate import seen_files
-    from streams.cli.wiring import load_policy
-    from streams.tools.evaluate import evaluate_pairs
-    from streams.tools.labels import read_pairs
-    from streams.tools.policy_file import require_writable
+    from streams.cli.wiring.services import load_policy
+    from streams.tools.rates.evaluate import evaluate_pairs
+    from streams.tools.rates.labels import read_pairs
+    from streams.tools.rates.policy_file import require_writable
 
     settings = read_settings()
     require_writable(report)
@@ -74,10 +74,10 @@ def identities(
 ) -> None:
     """Search every image in a gallery of all the others: verification, rank-1 and open-set identification."""
     from streams.cli.calibrate import seen_files
-    from streams.cli.wiring import load_policy
-    from streams.tools.evaluate import evaluate_identities
-    from streams.tools.labels import identities_in
-    from streams.tools.policy_file import require_writable
+    from streams.cli.wiring.services import load_policy
+    from streams.tools.rates.evaluate import evaluate_identities
+    from streams.tools.rates.labels import identities_in
+    from streams.tools.rates.policy_file import require_writable
 
     settings = read_settings()
     require_writable(report)
@@ -89,8 +89,8 @@ def identities(
 
 
 def _finish(evaluation: "Evaluation", title: str, report: Path, as_json: bool) -> None:
-    from streams.tools.policy_file import write_text
-    from streams.tools.rate_reports import evaluation_html, warnings
+    from streams.tools.rates.policy_file import write_text
+    from streams.tools.rates.reports import evaluation_html, warnings
 
     write_text(evaluation_html(evaluation, title, datetime.now(UTC)), report)
     for warning in warnings(evaluation):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.output import Json, console, emit, say
+from streams.cli.terminal.output import Json, console, emit, say
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -59,12 +59,12 @@ async def _forget(settings: Settings, identity: str, verify: bool, wait: float) 
 
 @asynccontextmanager
 async def _places(settings: Settings) -> "AsyncIterator[Places]":
-    from streams.adapters.consent import SqlConsentRegister
-    from streams.adapters.erasures import SqlErasures
-    from streams.adapters.images import ImageStore
-    from streams.adapters.milvus_erasure import MilvusVectors
-    from streams.cli.addresses import addressed
-    from streams.cli.opened import opened_database
+    from streams.adapters.images.store import ImageStore
+    from streams.adapters.ledger.consent import SqlConsentRegister
+    from streams.adapters.ledger.erasures import SqlErasures
+    from streams.adapters.milvus.erasure import MilvusVectors
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
     from streams.tools.forget import Places
 
     settings = addressed(settings, "kafka", "milvus", "ledger", "images")

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page
+from streams.cli.terminal.output import Json, console, emit, page
 from streams.core.gallery import Origin
 from streams.errors import BadInput
 from streams.events import DEFAULT_MODEL
@@ -66,8 +66,8 @@ def enrol(
 async def _enrol_folder(
     settings: Settings, folder: Path, origin: Origin, *, protected: bool, again: bool
 ) -> "list[Enrolled]":
-    from streams.cli.addresses import addressed
-    from streams.cli.wiring import examining_services
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.services import examining_services
     from streams.tools.enrol import enrol_folder, people_in
 
     people = people_in(folder)
@@ -80,8 +80,8 @@ async def _enrol_folder(
 
 async def _lift(settings: Settings, names: list[str]) -> None:
     """Have these names mean somebody again."""
-    from streams.adapters.erasures import SqlErasures
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.erasures import SqlErasures
+    from streams.cli.wiring.database import opened_database
 
     async with opened_database(settings) as database:
         for name in names:
@@ -91,8 +91,8 @@ async def _lift(settings: Settings, names: list[str]) -> None:
 async def _enrol_synthetic(
     settings: Settings, count: int, model: str, seed: int, references: int, *, again: bool
 ) -> "list[Enrolled]":
-    from streams.cli.addresses import addressed, answering
-    from streams.cli.wiring import examining_services
+    from streams.cli.wiring.addresses import addressed, answering
+    from streams.cli.wiring.services import examining_services
     from streams.tools.enrol import Enrolled
     from streams.tools.synthetic import enrol_synthetic
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.output import say
+from streams.cli.terminal.output import say
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.adapters.database import Database
+    from streams.adapters.ledger.database import Database
 
 
 def add_to(app: typer.Typer) -> None:
@@ -59,9 +59,9 @@ def _is_loopback(host: str) -> bool:
 
 
 async def _serve(settings: Settings, host: str, port: int) -> None:
-    from streams.adapters.ledger import SqlLedger
-    from streams.cli.addresses import addressed
-    from streams.cli.opened import prepared_database
+    from streams.adapters.ledger.samples import SqlLedger
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import prepared_database
     from streams.runtime.courier import KafkaCourier
     from streams.runtime.http_intake import HttpIntake, listening
     from streams.runtime.logs import quieten

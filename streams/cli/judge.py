@@ -8,7 +8,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.output import Json, emit, page
+from streams.cli.terminal.output import Json, emit, page
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -54,8 +54,8 @@ def judge(
 async def _judge(
     settings: Settings, images: list[Path], identity: str
 ) -> "list[tuple[Path, SampleJudged | Undecodable]]":
-    from streams.cli.addresses import addressed
-    from streams.cli.wiring import examining_services
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.services import examining_services
     from streams.core.policy import refuse_elsewhere
     from streams.tools.judge_files import judge_files, read_files
 

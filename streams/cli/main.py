@@ -16,7 +16,6 @@ from streams.cli import (
     calibrate,
     consent,
     copies,
-    demo,
     dlq,
     drift,
     evaluate,
@@ -30,7 +29,8 @@ from streams.cli import (
     watch,
     work,
 )
-from streams.cli.output import console
+from streams.cli.demo import command as demo
+from streams.cli.terminal.output import console
 from streams.errors import SETUP_STATUS, BadInput, LikenessError, Unready, WeightsUnusable
 
 #: Exit status of everything else that fails.

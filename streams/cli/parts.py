@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from streams.cli.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.errors import SETUP_STATUS, BadInput, LikenessError, PartFailed
 from streams.settings import PARTS, Settings, read_settings
 
@@ -51,7 +51,7 @@ def up(
 
 
 def _stay(settings: Settings, fresh: bool, kafka_nodes: int, as_json: bool) -> None:
-    from streams.cli.interruption import Interrupted, interruptible
+    from streams.cli.terminal.interruption import Interrupted, interruptible
 
     try:
         asyncio.run(interruptible(_up(settings, fresh, kafka_nodes, as_json)))
@@ -60,7 +60,7 @@ def _stay(settings: Settings, fresh: bool, kafka_nodes: int, as_json: bool) -> N
 
 
 async def _up(settings: Settings, fresh: bool, kafka_nodes: int, as_json: bool) -> None:
-    from streams.cli.progress import running_parts
+    from streams.cli.terminal.progress import running_parts
 
     async with running_parts(settings, fresh=fresh, kafka_nodes=kafka_nodes) as started:
         _show(started.running, as_json)
@@ -124,7 +124,7 @@ def down(as_json: Json = False) -> None:
 
 def create_topics(as_json: Json = False) -> None:
     """Create the topics that are missing on a Kafka of your own; the embedded one has them already."""
-    from streams.cli.addresses import addressed, answering
+    from streams.cli.wiring.addresses import addressed, answering
     from streams.embedded import kafka_topics
 
     settings = addressed(read_settings(), "kafka")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from streams.cli.output import Json, console, emit, say
+from streams.cli.terminal.output import Json, console, emit, say
 from streams.errors import BadInput, RequestConflict
 from streams.events import DEFAULT_MODEL, SAMPLES_PER_REQUEST, GenerationRequested
 from streams.settings import Settings, read_settings
@@ -106,7 +106,7 @@ def _checked(content: dict[str, object] | bytes, where: str) -> "GenerationReque
 
 async def _ask(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt] | None":
     """Register and publish, and return the receipts; where no ledger is known, publish alone and return None."""
-    from streams.cli.addresses import addressed, answering
+    from streams.cli.wiring.addresses import addressed, answering
     from streams.client import Publisher
     from streams.embedded import state
 
@@ -123,9 +123,9 @@ async def _ask(settings: Settings, requests: "list[GenerationRequested]") -> "li
 
 
 async def _register(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt]":
-    from streams.adapters.ledger import SqlLedger
-    from streams.cli.addresses import CONNECT_SECONDS
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.samples import SqlLedger
+    from streams.cli.wiring.addresses import CONNECT_SECONDS
+    from streams.cli.wiring.database import opened_database
     from streams.core.receipts import REQUESTS_AT_ONCE
     from streams.runtime.courier import KafkaCourier
     from streams.steps.intake import intake

@@ -2,7 +2,7 @@
 
 import typer
 
-from streams.cli.output import emit
+from streams.cli.terminal.output import emit
 
 
 def add_to(app: typer.Typer) -> None:

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from streams import topics
-from streams.cli.output import console, page
+from streams.cli.terminal.output import console, page
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
@@ -32,9 +32,9 @@ def watch(
     as_json: JsonLines = False,
 ) -> None:
     """Follow a topic, readably or as JSON lines, until Ctrl-C."""
-    from streams.cli.addresses import addressed
-    from streams.cli.interruption import Interrupted, interruptible
+    from streams.cli.terminal.interruption import Interrupted, interruptible
     from streams.cli.watch_lines import as_object, for_reading
+    from streams.cli.wiring.addresses import addressed
 
     if topic not in {one.name for one in topics.ALL}:
         raise BadInput(f"no topic {topic!r}: choose one of {_TOPICS}")
@@ -58,8 +58,8 @@ def watch(
 async def _follow(
     settings: Settings, topic: str, from_beginning: bool, limit: int | None, show: Callable[[Any], None]
 ) -> None:
-    from streams.cli.addresses import answering
-    from streams.kafka_readers import follow
+    from streams.cli.wiring.addresses import answering
+    from streams.kafka.readers import follow
 
     await answering(settings, "kafka")
     seen = 0

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from rich.text import Text
 
 from streams import topics
-from streams.cli.output import printable
+from streams.cli.terminal.output import printable
 from streams.core.deadletter import explanation
 from streams.events import Decision, DriftAlerted, SampleJudged, TrainingAdvised
 

@@ -111,8 +111,8 @@ def worker(
 
 async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     """Load what the role needs, wait for what it needs from others, and work."""
-    from streams.adapters.faces import FaceExaminer
-    from streams.cli.wiring import load_policy, open_services
+    from streams.adapters.faces.examiner import FaceExaminer
+    from streams.cli.wiring.services import load_policy, open_services
     from streams.core.policy import refuse_elsewhere
     from streams.runtime.patience import Patience
     from streams.runtime.roles import JUDGE, ROLES
@@ -147,9 +147,9 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
 
 async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka and the ledger alone. A signal ends it wherever it is: it leaves nothing that must be finished."""
-    from streams.adapters.consent import SqlConsentRegister
-    from streams.adapters.ledger import SqlLedger
-    from streams.cli.opened import opened_database
+    from streams.adapters.ledger.consent import SqlConsentRegister
+    from streams.adapters.ledger.samples import SqlLedger
+    from streams.cli.wiring.database import opened_database
     from streams.runtime.patience import Patience
     from streams.runtime.reconciler import Reconciler
 
@@ -168,8 +168,8 @@ async def _reconcile(settings: Settings, _: RoleName, metrics: "Metrics") -> Non
 
 async def _monitor(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
     """Needs Kafka, the ledger and Milvus: it looks at no image."""
-    from streams.adapters.faces import FaceExaminer
-    from streams.cli.wiring import open_monitoring
+    from streams.adapters.faces.examiner import FaceExaminer
+    from streams.cli.wiring.services import open_monitoring
     from streams.runtime.patience import Patience
     from streams.runtime.roles import MONITOR
     from streams.runtime.worker import work
@@ -186,7 +186,7 @@ async def _addressed(settings: Settings, *parts: Part) -> Settings:
 
     Looking costs nothing, so it is done often: with growing pauses, a demonstration waited for its worker.
     """
-    from streams.cli.addresses import addressed
+    from streams.cli.wiring.addresses import addressed
 
     told = False
     while True:

@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from streams import topics
 from streams.events import SampleJudged
-from streams.kafka_readers import follow
+from streams.kafka.readers import follow
 from streams.topics import Topic
 
 log = logging.getLogger(__name__)

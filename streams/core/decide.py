@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from streams.core.consent import Consent
-from streams.core.copies import nearest
+from streams.core.imprints import nearest
 from streams.core.measurement import Measurement
 from streams.core.policy import Limits, Policy
 from streams.events import Decision, NearOriginal, Reason, ReasonCode

@@ -7,7 +7,7 @@ from faust import streams as faust_streams
 from mode import CrashingSupervisor
 
 from streams.errors import Unready
-from streams.foreign_records import tolerate_foreign_records
+from streams.kafka.foreign_records import tolerate_foreign_records
 from streams.runtime.agents import add_agent
 from streams.runtime.consumer import Consumer
 from streams.runtime.metrics import Metrics

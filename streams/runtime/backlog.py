@@ -12,8 +12,8 @@ from aiokafka.errors import KafkaError
 
 from streams.core.records import Record
 from streams.errors import DependencyUnavailable
-from streams.kafka_clients import closed
-from streams.kafka_readers import consumer
+from streams.kafka.clients import closed
+from streams.kafka.readers import consumer
 from streams.runtime.unread import first_records
 
 

@@ -18,8 +18,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.kafka_clients import closed
-from streams.kafka_readers import consumer
+from streams.kafka.clients import closed
+from streams.kafka.readers import consumer
 from streams.runtime.metrics import Metrics
 from streams.runtime.patience import Patience
 from streams.runtime.unread import first_records

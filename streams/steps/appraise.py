@@ -14,8 +14,8 @@ from streams.core.measurement import Measurement
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
+from streams.steps.consent import asked, register_of
 from streams.steps.looks import look, look_again
-from streams.steps.refuse import asked, register_of
 
 
 @dataclass(frozen=True, eq=False)

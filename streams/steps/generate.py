@@ -24,9 +24,9 @@ from streams.events import (
     trace_of,
 )
 from streams.ports import Prompt, Services
+from streams.steps.consent import refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
 from streams.steps.make import Order, make
-from streams.steps.refuse import refusals, register_of
 from streams.steps.register import as_called, register
 
 

@@ -28,8 +28,8 @@ from streams.events import (
 )
 from streams.ports import Services
 from streams.steps.appraise import appraise
+from streams.steps.consent import asked, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
-from streams.steps.refuse import asked, refusals, register_of
 
 #: From this attempt on a sample is examined alone, in a child process.
 ALONE_FROM_ATTEMPT = 3

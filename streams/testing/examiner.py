@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from streams.core.copies import Descriptor, Imprint, Imprints, Measure
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
+from streams.core.imprints import Descriptor, Imprint, Imprints, Measure
 from streams.core.similarity import unit
 from streams.events import DeadReason
 from streams.testing.images import DIMENSION

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from streams.core.copies import Descriptor, Imprint, Imprints, Measure, Original, nearest
 from streams.core.enrolment import require_name
+from streams.core.imprints import Descriptor, Imprint, Imprints, Measure, Original, nearest
 from streams.core.similarity import rounded
 from streams.events import NearOriginal, OriginalKind
 

@@ -11,8 +11,8 @@ from streams.core.redrive import Redrive, counted
 from streams.errors import BadInput
 from streams.events import Headers
 from streams.ports import Redrives
-from streams.tools.audit_records import Raw
-from streams.tools.audit_topics import Topics
+from streams.tools.audit.records import Raw
+from streams.tools.audit.topics import Topics
 
 #: Ids that are asked of the ledger at one time: a statement takes some ten thousand at most.
 _IDS_AT_A_TIME = 1000

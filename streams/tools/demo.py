@@ -13,7 +13,7 @@ from streams.client import Publisher
 from streams.client.verdicts import verdict_of
 from streams.core.deadletter import explanation
 from streams.events import DEFAULT_MODEL, GenerationRequested, SampleJudged
-from streams.kafka_readers import follow as follow_topics
+from streams.kafka.readers import follow as follow_topics
 from streams.ports import Services
 from streams.tools.demo_requests import MALFORMED, plan
 from streams.tools.synthetic import enrol_synthetic

@@ -10,9 +10,9 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from streams.core.consent import Consent, Entry, Purpose, Terms, state
-from streams.core.copies import Original
 from streams.core.faces import Examined, Face, Undecodable
 from streams.core.gallery import Identity, Origin, Reference, reference_id
+from streams.core.imprints import Original
 from streams.core.similarity import centroid, concentration
 from streams.errors import BadInput
 from streams.events import Name, Territory

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from streams.core.copies import Original
 from streams.core.enrolment import require_name
 from streams.core.faces import Undecodable
 from streams.core.gallery import Origin, Reference, reference_id
+from streams.core.imprints import Original
 from streams.errors import BadInput, ImageAltered, ImageMissing
 from streams.events import IMAGE_BYTES
 from streams.ports import Imprinter, Originals, Services

@@ -3,10 +3,10 @@
 import asyncio
 import logging
 
-from streams.adapters.decoder_process import DecoderProcess
-from streams.adapters.faces import FaceExaminer
-from streams.cli.addresses import addressed
-from streams.cli.wiring import open_services
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.images.decoder import DecoderProcess
+from streams.cli.wiring.addresses import addressed
+from streams.cli.wiring.services import open_services
 from streams.runtime.patience import Patience
 from streams.runtime.roles import JUDGE
 from streams.runtime.worker import work

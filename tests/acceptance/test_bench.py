@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.facenet_weights import load_embedder
-from streams.cli.wiring import fetch_weights
+from streams.adapters.facenet.weights import load_embedder
+from streams.cli.wiring.services import fetch_weights
 from streams.embedded import doctor, kafka_jars
 from streams.errors import PartFailed, Unready, WeightsUnusable
 from streams.settings import Settings

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 
-from streams.adapters.decode import encode_png
+from streams.adapters.images.decode import encode_png
 from streams.client import Publisher
 from streams.shipped import shipped
 from tests.acceptance.conftest import Likeness, eventually

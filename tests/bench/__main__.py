@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from streams.cli.output import Json, console, emit
+from streams.cli.terminal.output import Json, console, emit
 from streams.errors import BadInput, LikenessError
 from tests.bench.configurations import Configuration, known
 from tests.bench.machine import machine

@@ -13,9 +13,10 @@ import numpy.typing as npt
 import onnx
 from onnx import shape_inference
 
-from streams.adapters import mtcnn, onnx_models
-from streams.adapters.detector import FACTOR, THRESHOLDS, Detector
-from streams.adapters.onnx_sessions import network
+from streams.adapters.engines import onnx_models
+from streams.adapters.engines.onnx_sessions import network
+from streams.adapters.facenet import mtcnn
+from streams.adapters.facenet.detector import FACTOR, THRESHOLDS, Detector
 from streams.core.faces import Pixels
 
 Floats = npt.NDArray[np.float32]

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
 
-from streams.adapters.face_engine import FaceEngine
-from streams.adapters.face_networks import FaceNetworks
+from streams.adapters.engines.networks import FaceNetworks
+from streams.adapters.faces.engine import FaceEngine
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.events import Precision
 from streams.settings import Settings

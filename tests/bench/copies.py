@@ -20,10 +20,10 @@ import numpy.typing as npt
 
 from generators import digiface_dcgan
 from generators.weights import DCGAN_DIGIFACE, ensure, read
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
-from streams.core.copies import Imprints
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Pixels, Sighting, Undecodable
+from streams.core.imprints import Imprints
 from streams.core.policy import Limits
 from streams.settings import Settings, read_settings
 from tests.bench.edits import SEVERAL, SINGLE, edited

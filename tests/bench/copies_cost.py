@@ -16,11 +16,11 @@ from pathlib import Path
 import numpy as np
 import psutil
 
-from streams.adapters.copy_hash import HASH, CopyHash
-from streams.adapters.decode import decode_here, encode_png
-from streams.adapters.milvus_originals import MilvusOriginals
-from streams.core.copies import Imprints, Original
+from streams.adapters.copies.hash import HASH, CopyHash
+from streams.adapters.images.decode import decode_here, encode_png
+from streams.adapters.milvus.originals import MilvusOriginals
 from streams.core.faces import Sighting, Undecodable
+from streams.core.imprints import Imprints, Original
 from streams.settings import Settings
 from streams.testing.milvus_server import MilvusServer
 from tests.bench.copies import BATCH, FIRST_PERSON, Studio

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.adapters import onnx_models
-from streams.adapters.crops import SIDE
-from streams.adapters.face_networks import FaceNetworks
+from streams.adapters.engines import onnx_models
+from streams.adapters.engines.networks import FaceNetworks
+from streams.adapters.facenet.crops import SIDE
 from streams.settings import Settings
 from streams.wheels import Report
 from tests.bench.arithmetic import OPERATIONS, multiply_adds

@@ -10,7 +10,7 @@ from streams.core.records import Message
 from streams.events import GenerationRequested, SampleGenerated
 from streams.ports import Services
 from streams.settings import Settings
-from streams.tools.audit_topics import Topics
+from streams.tools.audit.topics import Topics
 from streams.tools.demo_requests import STRENGTHS
 from tests.bench.workers import BROKER_SECONDS, working
 

@@ -22,15 +22,15 @@ from rich.table import Table
 from tritonclient.grpc.aio import InferenceServerClient
 
 from streams import topics
-from streams.adapters.faces import FaceExaminer
-from streams.cli.output import console
-from streams.cli.progress import PartsDisplay
-from streams.cli.wiring import fetch_weights, open_services
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.cli.terminal.output import console
+from streams.cli.terminal.progress import PartsDisplay
+from streams.cli.wiring.services import fetch_weights, open_services
 from streams.client import Publisher
 from streams.embedded import parts
 from streams.errors import PartFailed
 from streams.events import GenerationRequested, SampleJudged
-from streams.kafka_readers import follow
+from streams.kafka.readers import follow
 from streams.settings import Settings
 from streams.tools.synthetic import enrol_synthetic
 from tests.bench.filling import MODEL, requests

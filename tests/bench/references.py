@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from streams.adapters.milvus import MilvusGallery
-from streams.adapters.milvus_opening import settle
-from streams.adapters.milvus_rows import Rows
-from streams.adapters.milvus_schema import Collections, identity_row, reference_row
+from streams.adapters.milvus.gallery import MilvusGallery
+from streams.adapters.milvus.opening import settle
+from streams.adapters.milvus.rows import Rows
+from streams.adapters.milvus.schema import Collections, identity_row, reference_row
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.similarity import centroid, concentration, unit

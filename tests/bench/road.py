@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from statistics import mean
 from typing import Any
 
-from streams.cli.output import console
+from streams.cli.terminal.output import console
 from streams.events import SampleGenerated
 from streams.ports import Prompt, Services
 from tests.bench.anatomy import BATCHES, anatomy

@@ -5,7 +5,7 @@ from typing import Any
 
 import rich.table
 
-from streams.cli.output import console
+from streams.cli.terminal.output import console
 from tests.bench.tables import DISTURBED_CORES, TABLES, Table, disturbed, figures
 
 

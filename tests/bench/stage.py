@@ -6,12 +6,12 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from itertools import islice
 
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.decode import encode_png
-from streams.adapters.faces import FaceExaminer
-from streams.adapters.ledger import SqlLedger
-from streams.cli.wiring import load_policy
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.images.decode import encode_png
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
+from streams.cli.wiring.services import load_policy
 from streams.core.faces import Sighting
 from streams.core.subject import Subject
 from streams.events import DEFAULT_MODEL

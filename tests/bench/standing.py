@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from streams.adapters.faces import FaceExaminer
-from streams.cli.output import console
-from streams.cli.progress import PartsDisplay
-from streams.cli.wiring import fetch_weights, open_services
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.cli.terminal.output import console
+from streams.cli.terminal.progress import PartsDisplay
+from streams.cli.wiring.services import fetch_weights, open_services
 from streams.embedded import parts
 from streams.ports import Services
 from streams.settings import Settings, read_settings

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from streams.adapters import onnx_models
-from streams.adapters.crops import SIDE
-from streams.adapters.decode import decode_here
+from streams.adapters.engines import onnx_models
+from streams.adapters.facenet.crops import SIDE
+from streams.adapters.images.decode import decode_here
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.ports import Services
 from streams.settings import Settings

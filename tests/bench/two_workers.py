@@ -12,7 +12,7 @@ from streams.core.ids import training_sample_id
 from streams.errors import PartFailed
 from streams.events import ImageRef, TrainingSamplePublished, to_json
 from streams.settings import Settings
-from streams.tools.audit_topics import Topics
+from streams.tools.audit.topics import Topics
 from streams.wheels import Report
 from tests.bench.filling import MODEL
 from tests.bench.machine import Others

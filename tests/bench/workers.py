@@ -9,11 +9,11 @@ from aiokafka.errors import KafkaError
 
 from streams.cli.work import supervisor
 from streams.errors import PartFailed
-from streams.kafka_clients import closed
+from streams.kafka.clients import closed
 from streams.runtime.roles import ROLES
 from streams.runtime.supervisor import Slot
 from streams.settings import Settings
-from streams.tools.audit_topics import Topics
+from streams.tools.audit.topics import Topics
 from streams.topics import Topic
 
 #: Without anything new on the topics for so many seconds the worker is taken for stuck; it loads its networks in these.

@@ -4,14 +4,14 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.redrives import SqlRedrives
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.redrives import SqlRedrives
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.errors import BadInput, DependencyUnavailable
-from streams.tools.audit_records import digest
-from streams.tools.audit_rows import Row, read_reopened, read_rows
+from streams.tools.audit.records import digest
+from streams.tools.audit.rows import Row, read_reopened, read_rows
 from tests.delivered import delivered
 from tests.postgres import Server
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select
 
-from streams.adapters.chart_rows import outbox, samples
-from streams.adapters.database import Database
+from streams.adapters.ledger.charts.rows import outbox, samples
+from streams.adapters.ledger.database import Database
 from streams.core.drift.book import turn
 from streams.core.records import Record
 from streams.steps import monitor

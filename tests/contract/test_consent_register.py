@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
 from streams.core.consent import Consent, Purpose, Terms, Use, permits
 
 NOW = datetime(2030, 1, 1, tzinfo=UTC)

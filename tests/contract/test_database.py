@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
 
-from streams.adapters.database import Database
-from streams.adapters.database_errors import meaning_of, mends_itself
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.errors import meaning_of, mends_itself
 from streams.errors import BadInput, DependencyUnavailable, Unready
 
 
@@ -112,7 +112,7 @@ async def rows(url: str) -> int:
 async def test_a_file_that_is_locked_for_long_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch):
     database = Database(sqlite_url)
     await database.open()
-    monkeypatch.setattr("streams.adapters.sqlite.BUSY_TIMEOUT_MS", 50)
+    monkeypatch.setattr("streams.adapters.ledger.sqlite.BUSY_TIMEOUT_MS", 50)
     impatient = Database(sqlite_url)
 
     def hold(_connection: object) -> None:

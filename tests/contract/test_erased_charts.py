@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.erasures import SqlErasures
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.erasures import SqlErasures
 from streams.core.drift.book import turn
 from streams.core.erasure import Erasure
 from tests.charted import BEGIN, PEOPLE, PLAN, Bench, gallery_of, generated, observations, trained

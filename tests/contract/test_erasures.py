@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.erasures import SqlErasures
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.redrives import SqlRedrives
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.erasures import SqlErasures
+from streams.adapters.ledger.redrives import SqlRedrives
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.consent import Consent
 from streams.core.erasure import Erasure, Inventory, Needle
 from streams.core.ledger import Outcome, Registration, State, asked_for
@@ -20,8 +20,8 @@ from streams.events import Decision, ImageRef, SampleJudged, to_json
 from streams.testing.examiner import STUB_SPACE
 from streams.testing.gallery import InMemoryGallery
 from streams.testing.messages import request
-from streams.tools.audit_records import digest
-from streams.tools.audit_rows import read_names, read_reopened, read_rows
+from streams.tools.audit.records import digest
+from streams.tools.audit.rows import read_names, read_reopened, read_rows
 from tests.charted import Bench, generated
 from tests.delivered import delivered
 

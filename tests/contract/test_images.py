@@ -22,7 +22,7 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 from PIL import Image
 
-from streams.adapters.images import MARKER, ImageStore
+from streams.adapters.images.store import MARKER, ImageStore
 from streams.errors import BadInput, DependencyUnavailable, ImageAltered, ImageMissing
 from streams.events import ImageRef
 from streams.ports import Images

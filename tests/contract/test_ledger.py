@@ -5,8 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.adapters.database import Database, from_micros, to_micros
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database, from_micros, to_micros
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.measurement import Measurement, NearOther
 from streams.core.records import Record

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.events import ImageRef

@@ -2,8 +2,8 @@
 
 from datetime import UTC, datetime, timedelta
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from tests.delivered import delivered

@@ -11,11 +11,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import inspect, text
 
-from streams.adapters import chart_rows, consent, forgotten, ledger_rows, redrives
-from streams.adapters.database import Database, metadata
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.migrations import HEAD, VERSION_TABLE, reached
-from streams.adapters.migrations.steps import every_step
+from streams.adapters.ledger import consent, forgotten, redrives
+from streams.adapters.ledger import rows as ledger_rows
+from streams.adapters.ledger.charts import rows as chart_rows
+from streams.adapters.ledger.database import Database, metadata
+from streams.adapters.ledger.migrations import HEAD, VERSION_TABLE, reached
+from streams.adapters.ledger.migrations.steps import every_step
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.consent import Terms
 from streams.core.ledger import State
 from streams.errors import Unready
@@ -219,7 +221,7 @@ def test_of_many_processes_that_open_a_new_database_at_once_all_find_it_whole(da
 
 def test_alembic_is_imported_only_where_there_is_a_step_to_take(sqlite_url: str):
     program = (
-        "import asyncio, sys; from streams.adapters.database import Database\n"
+        "import asyncio, sys; from streams.adapters.ledger.database import Database\n"
         "async def run():\n    database = Database(sys.argv[1]); await database.open(); await database.close()\n"
         "asyncio.run(run()); print('alembic' in sys.modules)"
     )

@@ -14,8 +14,8 @@ import pytest
 from sqlalchemy import Connection, text
 from sqlalchemy.exc import DBAPIError
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.errors import DependencyUnavailable
@@ -238,7 +238,7 @@ async def test_a_server_that_lets_nobody_in_is_waited_for(postgres_url: str):
 
 
 async def test_nobody_waits_for_ever_for_a_free_connection(postgres_url: str, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("streams.adapters.postgresql.CONNECT_SECONDS", 2)
+    monkeypatch.setattr("streams.adapters.ledger.postgresql.CONNECT_SECONDS", 2)
     go_on, all_hold = threading.Event(), threading.Barrier(16)
 
     def hold(_connection: Connection) -> None:

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.redrives import SqlRedrives
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.redrives import SqlRedrives
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Outcome, Registration, State
 from streams.core.records import Record
 from streams.core.redrive import Redrive

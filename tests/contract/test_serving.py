@@ -7,7 +7,7 @@ from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from generators import serve
-from streams.adapters import triton_tensors
+from streams.adapters.triton import tensors as triton_tensors
 from streams.shipped import shipped
 
 MODELS = sorted(folder for folder in shipped("triton_models").iterdir() if folder.is_dir())

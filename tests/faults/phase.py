@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from streams.processes.child import Child
-from tests.faults.crew import REPOSITORY, until
-from tests.faults.fault import Fault, Happened
-from tests.faults.road import Road
+from tests.faults.kinds.fault import Fault, Happened
+from tests.faults.road.crew import REPOSITORY, until
+from tests.faults.road.laid import Road
 from tests.faults.schedule import Injector, Kind, Tell, drawn
 
 #: A road that has not settled so many seconds after the last fault never will.
@@ -182,7 +182,7 @@ async def _watched(road: Road, commits: Path) -> AsyncIterator[None]:
     """Have the commits watched, by a process of its own."""
     await asyncio.to_thread(commits.touch)
     addresses = ["--kafka", road.manifest.kafka, "--ledger", road.manifest.ledger, "--group", road.manifest.group]
-    argv = [sys.executable, "-m", "tests.faults.commit_watch", *addresses, "--out", str(commits)]
+    argv = [sys.executable, "-m", "tests.faults.checker.commits", *addresses, "--out", str(commits)]
     child = Child.start("commit watch", argv, _env(), road.site.folder / "logs" / "commit-watch.log")
     try:
         yield
@@ -194,7 +194,7 @@ async def _watched(road: Road, commits: Path) -> AsyncIterator[None]:
 
 async def _check(road: Road, commits: Path, tell: Tell) -> dict[str, Any]:
     manifest = road.site.folder / "manifest.json"
-    argv = [sys.executable, "-m", "tests.faults.checker", str(manifest), "--commits", str(commits), "--json"]
+    argv = [sys.executable, "-m", "tests.faults.checker.check", str(manifest), "--commits", str(commits), "--json"]
     process = await asyncio.create_subprocess_exec(
         *argv, env=_env(), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-from tests.faults.fault_disk import DiskFull, LedgerBusy
-from tests.faults.fault_input import Duplicates, PolicyChange, Replay
-from tests.faults.fault_parts import of_part
-from tests.faults.fault_postgres import PostgresKilled, PostgresStopped
-from tests.faults.fault_workers import BlockedLoop, CpuHog, Kill, RebalanceStorm, RollingRestart, Zombie, crashes
+from tests.faults.kinds.disk import DiskFull, LedgerBusy
+from tests.faults.kinds.input import Duplicates, PolicyChange, Replay
+from tests.faults.kinds.parts import of_part
+from tests.faults.kinds.postgres import PostgresKilled, PostgresStopped
+from tests.faults.kinds.workers import BlockedLoop, CpuHog, Kill, RebalanceStorm, RollingRestart, Zombie, crashes
 from tests.faults.schedule import Kind
 from tests.postgres import Native
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.faults.fault import Happened
+from tests.faults.kinds.fault import Happened
 from tests.faults.phase import Outcome
 
 #: What a run must have none of, as the checker calls it.

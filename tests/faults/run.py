@@ -23,13 +23,13 @@ import typer
 from streams.errors import PartFailed
 from tests.bench.machine import machine
 from tests.faults import phase, report
-from tests.faults.crew import REPOSITORY
-from tests.faults.fault_wipe import Wiped
+from tests.faults.kinds.wipe import Wiped
 from tests.faults.plans import LONG, SHORT, Size, of_one_broker, of_three_brokers
 from tests.faults.results import Results
-from tests.faults.road import Road, Site, laid
+from tests.faults.road.crew import REPOSITORY
+from tests.faults.road.laid import Road, Site, laid
+from tests.faults.road.volume import own_mounts
 from tests.faults.schedule import FAILURES, Kind, Tell
-from tests.faults.volume import own_mounts
 from tests.postgres import native
 from tests.postgres_binaries import binaries as postgres_binaries
 
@@ -123,7 +123,14 @@ class Run:
         return Site(self.folder / name, self.results.seed, self.may_mount, self.size.waiting, megabytes)
 
     async def _mutations(self) -> dict[str, Any]:
-        argv = [sys.executable, "-m", "tests.faults.mutations", "--json", "--keep", str(self.folder / "mutations")]
+        argv = [
+            sys.executable,
+            "-m",
+            "tests.faults.mutations.trials",
+            "--json",
+            "--keep",
+            str(self.folder / "mutations"),
+        ]
         process = await asyncio.create_subprocess_exec(
             *argv, cwd=REPOSITORY, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
         )

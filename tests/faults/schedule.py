@@ -15,10 +15,10 @@ from aiokafka.errors import KafkaError
 from sqlalchemy.exc import DBAPIError
 
 from streams.errors import LikenessError
-from tests.faults.crew import until
-from tests.faults.fault import EVERYTHING, Fault, Happened, Realm, Unmet
+from tests.faults.kinds.fault import EVERYTHING, Fault, Happened, Realm, Unmet
 from tests.faults.manifest import Fault as Noted
-from tests.faults.road import Road
+from tests.faults.road.crew import until
+from tests.faults.road.laid import Road
 
 #: What may go wrong when something is broken on purpose. The run goes on, and the result says so.
 FAILURES = (Unmet, LikenessError, KafkaError, TimeoutError, OSError, psutil.Error, sqlite3.Error, DBAPIError)

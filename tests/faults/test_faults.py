@@ -13,10 +13,10 @@ import pytest
 
 from streams.runtime.worker import STOP_SECONDS
 from tests.absent import absent
-from tests.faults.crew import REPOSITORY
-from tests.faults.fault_wipe import Wiped
+from tests.faults.kinds.wipe import Wiped
 from tests.faults.plans import of_one_broker, of_three_brokers
 from tests.faults.results import ANOMALIES
+from tests.faults.road.crew import REPOSITORY
 
 #: A run that has not ended by then never will.
 HANGS_SECONDS = 1500

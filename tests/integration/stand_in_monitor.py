@@ -4,9 +4,9 @@ import asyncio
 from datetime import UTC, datetime
 from functools import partial
 
-from streams.adapters.charts import SqlChartBook
-from streams.adapters.database import Database
-from streams.cli.drift_plan import drift_plan
+from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.database import Database
+from streams.cli.wiring.plan import drift_plan
 from streams.ports import Monitoring
 from streams.runtime.metrics import metered
 from streams.runtime.patience import Patience

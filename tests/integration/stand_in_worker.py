@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
 
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.images import ImageStore
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.images.store import ImageStore
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.faces import Examined
 from streams.runtime.metrics import metered
 from streams.runtime.patience import Patience

@@ -16,7 +16,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from streams import topics
-from streams.adapters.images import ImageStore
+from streams.adapters.images.store import ImageStore
 from streams.client import Publisher
 from streams.core.ids import training_sample_id
 from streams.events import GenerationRequested, ImageRef
@@ -25,7 +25,7 @@ from streams.runtime.backlog import Backlog
 from streams.runtime.watchdog import STUCK_STATUS
 from streams.testing.images import picture, png
 from streams.testing.messages import TRACE
-from streams.tools.audit import audit
+from streams.tools.audit.count import audit
 from streams.topics import Topic
 
 WORKER = Path(__file__).with_name("stand_in_worker.py")

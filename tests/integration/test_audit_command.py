@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ledger import Registration
 
 DEADLINE = 60

@@ -9,11 +9,13 @@ import pytest
 import pytest_asyncio
 
 from generators.sample_faces import STRENGTHS, draw
-from streams.adapters import bf16_models, int8_models, onnx_models
-from streams.adapters.face_engine import FaceEngine, embedding_space
-from streams.adapters.fast_error import SAFETY
-from streams.adapters.precision import LOOKED_AT_AGAIN
-from streams.adapters.self_check import known_images
+from streams.adapters.engines import onnx_models
+from streams.adapters.engines.self_check import known_images
+from streams.adapters.faces.engine import FaceEngine, embedding_space
+from streams.adapters.precision import bf16 as bf16_models
+from streams.adapters.precision import int8 as int8_models
+from streams.adapters.precision.choice import LOOKED_AT_AGAIN
+from streams.adapters.precision.error import SAFETY
 from streams.cards import read_card, write_card
 from streams.core.faces import Sighting
 from streams.errors import WeightsUnusable

@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from streams import topics
-from streams.adapters.database import Database
+from streams.adapters.ledger.database import Database
 from streams.client import Publisher
 from streams.embedded import kafka, kafka_jars, kafka_topics
 from streams.embedded.loopback import until_it_answers
@@ -100,7 +100,7 @@ async def test_a_commit_of_what_was_never_done_is_seen_and_so_are_later_ones_aft
     tmp_path, ledger
 ):
     out, broker = tmp_path / "commits.jsonl", Broker(tmp_path)
-    argv = [sys.executable, "-m", "tests.faults.commit_watch", "--kafka", broker.address, "--ledger", ledger]
+    argv = [sys.executable, "-m", "tests.faults.checker.commits", "--kafka", broker.address, "--ledger", ledger]
     argv += ["--group", "watched", "--out", str(out)]
     watch = Child.start("watch", argv, os.environ | {"PYTHONPATH": str(CHECKOUT)}, tmp_path / "watch.log")
     try:

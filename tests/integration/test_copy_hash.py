@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from streams.adapters.copy_hash import HASH
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
-from streams.adapters.faces import FaceExaminer
+from streams.adapters.copies.hash import HASH
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Sighting, Undecodable
 from streams.settings import Settings
 from tests.bench.copies import DIFFERENT_FROM, NEAR_COPY, STRENGTHS, Bits, Studio, bits, ladder, planted, row, strangers

@@ -8,12 +8,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from streams.adapters.copy_descriptor import described
-from streams.adapters.copy_network import SIDE, CopyNetwork
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
-from streams.core.copies import Measure
+from streams.adapters.copies.descriptor import described
+from streams.adapters.copies.network import SIDE, CopyNetwork
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Sighting, Undecodable
+from streams.core.imprints import Measure
 from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.settings import Settings

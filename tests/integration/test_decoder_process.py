@@ -15,15 +15,15 @@ import numpy as np
 import psutil
 import pytest
 
-from streams.adapters.decode import decode, encode_png
-from streams.adapters.decoder_process import DEATHS, DecoderProcess
+from streams.adapters.images.decode import decode, encode_png
+from streams.adapters.images.decoder import DEATHS, DecoderProcess
 from streams.core.faces import Pixels, Undecodable
 from streams.errors import DependencyUnavailable
 from streams.events import IMAGE_BYTES, DeadReason
 
 DECODERS = """
 import ctypes, os, pathlib, resource, socket, struct, sys, time
-from streams.adapters.unpack import Refusal, unpack
+from streams.adapters.images.unpack import Refusal, unpack
 
 #: Each image that was begun, for the tests to read afterwards: opened before files are out of reach.
 BEGUN = os.open(pathlib.Path(__file__).with_name("begun"), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
@@ -311,7 +311,7 @@ def test_closing_it_ends_a_child_that_is_decoding_and_blames_no_image(make: Make
 
 
 HANGING_PARENT = """
-from streams.adapters.decoder_process import DecoderProcess
+from streams.adapters.images.decoder import DecoderProcess
 
 decoder = DecoderProcess("toy_decoders:toy")
 for each in decoder.decode([b"pid", b"hang"]):

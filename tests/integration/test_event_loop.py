@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from streams.adapters.decoder_process import DecoderProcess
-from streams.adapters.faces import FaceExaminer
-from streams.adapters.images import ImageStore
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.images.decoder import DecoderProcess
+from streams.adapters.images.store import ImageStore
 from streams.core.faces import Pixels, Sighting, Undecodable
 from streams.errors import WeightsUnusable
 from streams.settings import Settings

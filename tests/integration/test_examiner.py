@@ -11,15 +11,15 @@ import pytest
 import pytest_asyncio
 from PIL import Image
 
-from streams.adapters.crops import cut_out, sharpness, whitened
-from streams.adapters.decode import encode_png
-from streams.adapters.detector import Detector
-from streams.adapters.face_engine import FaceEngine, embedding_space
-from streams.adapters.face_networks import FaceNetworks
-from streams.adapters.facenet_weights import Published
-from streams.adapters.faces import FaceExaminer
-from streams.adapters.lone_examiner import LoneExaminer, known_good
-from streams.adapters.torch_networks import Mtcnn
+from streams.adapters.engines.networks import FaceNetworks
+from streams.adapters.engines.torch_networks import Mtcnn
+from streams.adapters.facenet.crops import cut_out, sharpness, whitened
+from streams.adapters.facenet.detector import Detector
+from streams.adapters.facenet.weights import Published
+from streams.adapters.faces.engine import FaceEngine, embedding_space
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.faces.lone import LoneExaminer, known_good
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Examined, Face, Pixels, Undecodable
 from streams.core.similarity import similarity
 from streams.errors import Unready, WeightsUnusable

@@ -14,10 +14,10 @@ from PIL import Image
 
 from generators import digiface_dcgan
 from generators.weights import DCGAN_DIGIFACE, ensure, read
-from streams.adapters import onnx_models, onnx_sessions, openvino_sessions
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
-from streams.adapters.facenet_weights import load_embedder
+from streams.adapters.engines import onnx_models, onnx_sessions, openvino_sessions
+from streams.adapters.facenet.weights import load_embedder
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Face, Pixels, Sighting
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
@@ -149,7 +149,7 @@ def test_what_the_networks_are_to_run_on_is_asked_of_onnxruntime():
 
 def test_openvino_reports_to_nobody(tmp_path: Path):
     """Its package of telemetry would, at the import; a process of its own shows what one import does."""
-    script = f"from streams.adapters.openvino_sessions import release; release(); import sys; {LOADED}"
+    script = f"from streams.adapters.engines.openvino_sessions import release; release(); import sys; {LOADED}"
     done = subprocess.run(
         [sys.executable, "-c", script],
         env={**os.environ, "HOME": str(tmp_path)},

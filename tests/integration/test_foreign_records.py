@@ -14,7 +14,7 @@ from streams.client import verdicts
 from streams.events import Decision, SampleJudged, to_json
 from streams.runtime.backlog import Backlog
 from streams.runtime.patience import Patience
-from streams.tools.audit_topics import Topics
+from streams.tools.audit.topics import Topics
 from streams.tools.demo import Followed, follow
 from tests.raw_records import RawRecord, send
 

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 
 from streams import topics
-from streams.adapters.consent import SqlConsentRegister
-from streams.adapters.database import Database
-from streams.adapters.erasures import SqlErasures
-from streams.adapters.images import ImageStore
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.milvus import MilvusGallery
-from streams.adapters.milvus_erasure import COPY, OLD, MilvusVectors
+from streams.adapters.images.store import ImageStore
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.erasures import SqlErasures
+from streams.adapters.ledger.samples import SqlLedger
+from streams.adapters.milvus.erasure import COPY, OLD, MilvusVectors
+from streams.adapters.milvus.gallery import MilvusGallery
 from streams.core.consent import Consent
 from streams.core.faces import Embedding
 from streams.core.gallery import Identity, Origin, Reference, reference_id
@@ -246,8 +246,8 @@ async def test_a_collection_that_was_being_written_anew_is_whole_again(
 ):
     from pymilvus import MilvusClient
 
-    from streams.adapters.milvus_erasure import _copy, _every, _make_like
-    from streams.adapters.milvus_rows import Rows
+    from streams.adapters.milvus.erasure import _copy, _every, _make_like
+    from streams.adapters.milvus.rows import Rows
 
     async with road(own_lite.folder.parent, own_lite, kafka_with_topics) as here:
         await here.fill()

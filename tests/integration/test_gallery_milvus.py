@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from pymilvus import MilvusClient, MilvusException
 
-from streams.adapters.milvus import MilvusGallery
-from streams.adapters.milvus_rows import Rows
-from streams.adapters.milvus_schema import NO_MEANING, Collection, Collections, Row, identity_row
+from streams.adapters.milvus.gallery import MilvusGallery
+from streams.adapters.milvus.rows import Rows
+from streams.adapters.milvus.schema import NO_MEANING, Collection, Collections, Row, identity_row
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.errors import BadInput, DependencyUnavailable, SpaceMismatch
@@ -298,7 +298,7 @@ def written_down(server: MilvusServer) -> set[str]:
 async def test_what_is_enrolled_in_bulk_is_written_down_on_the_way_and_the_rest_at_the_end(
     empty_lite: MilvusServer, gallery_of: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("streams.adapters.milvus.SETTLE_ROWS", 7)
+    monkeypatch.setattr("streams.adapters.milvus.gallery.SETTLE_ROWS", 7)
     gallery = MilvusGallery(empty_lite.uri, "", SPACE, timeout_seconds=20)
     await gallery.open(create=True)
     written = []

@@ -17,8 +17,8 @@ from aiohttp import web
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.client import Intake
 from streams.core.ids import generated_sample_id
 from streams.core.ledger import Outcome, State

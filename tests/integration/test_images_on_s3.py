@@ -10,7 +10,7 @@ import fsspec
 import pytest
 from tenacity import retry, retry_if_exception_type, stop_after_delay, wait_fixed
 
-from streams.adapters.images import ImageStore
+from streams.adapters.images.store import ImageStore
 from streams.embedded.loopback import HOST, free_ports
 from streams.errors import DependencyUnavailable, ImageAltered, ImageMissing
 from streams.events import ImageRef

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.cli.main import main
 from streams.client import Intake
 from streams.core.ids import generated_sample_id

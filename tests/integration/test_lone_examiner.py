@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from streams.adapters.lone_examiner import LoneExaminer
+from streams.adapters.faces.lone import LoneExaminer
 from streams.core.faces import EmbeddingSpace, Undecodable
 from streams.errors import DependencyUnavailable, ExaminerDied, Unready
 
@@ -230,7 +230,7 @@ def multiprocessing_children() -> list[int]:
 
 HANGING_PARENT = """
 import asyncio
-from streams.adapters.lone_examiner import LoneExaminer
+from streams.adapters.faces.lone import LoneExaminer
 from streams.core.faces import EmbeddingSpace
 import toy_engines
 

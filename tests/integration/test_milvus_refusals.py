@@ -3,7 +3,7 @@
 import pytest
 from pymilvus import MilvusClient, MilvusException
 
-from streams.adapters.milvus_calls import Calls
+from streams.adapters.milvus.calls import Calls
 from streams.errors import BadInput, DependencyUnavailable
 from streams.testing.milvus_server import MilvusServer
 

@@ -17,7 +17,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 
 from streams import topics
-from streams.adapters.database import Database
+from streams.adapters.ledger.database import Database
 from streams.events import SampleJudged, to_json
 from streams.processes.child import Child
 from streams.testing.verdicts import judged

@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 import numpy as np
 import pytest
 
-from streams.adapters.milvus_originals import MilvusOriginals
-from streams.core.copies import Original
+from streams.adapters.milvus.originals import MilvusOriginals
+from streams.core.imprints import Original
 from streams.ports import Originals
 from streams.testing.milvus_server import MilvusServer
 from tests.promises.milvus import originals_on, unused

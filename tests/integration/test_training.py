@@ -31,7 +31,7 @@ from generators.recipe import Recipe
 from generators.train import train
 from generators.train_command import train as train_app
 from streams import topics
-from streams.adapters.face_engine import FaceEngine
+from streams.adapters.faces.engine import FaceEngine
 from streams.errors import BadInput, WeightsUnusable
 from streams.settings import Settings
 from tests.blobs import blobs

@@ -18,7 +18,7 @@ import pytest
 
 from generators import digiface_dcgan, weights
 from generators.digiface_dcgan import anchor
-from streams.adapters.triton import TritonGenerator
+from streams.adapters.triton.generator import TritonGenerator
 from streams.core.faces import Pixels
 from streams.embedded import triton as embedded
 from streams.embedded.loopback import free_ports

@@ -5,7 +5,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from streams.adapters.milvus_erasure import MilvusVectors
+from streams.adapters.milvus.erasure import MilvusVectors
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.similarity import unit
 from streams.errors import DependencyUnavailable

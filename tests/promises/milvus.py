@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
-from streams.adapters.milvus import MilvusGallery
-from streams.adapters.milvus_originals import MilvusOriginals
-from streams.core.copies import Descriptor
+from streams.adapters.milvus.gallery import MilvusGallery
+from streams.adapters.milvus.originals import MilvusOriginals
+from streams.core.imprints import Descriptor
 from streams.testing.milvus_server import MilvusServer
 from tests.promises.gallery import SPACE
 

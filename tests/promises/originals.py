@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from streams.core.copies import TOLD, Descriptor, Imprint, Measure, Original
+from streams.core.imprints import TOLD, Descriptor, Imprint, Measure, Original
 from streams.errors import BadInput
 from streams.events import OriginalKind
 from streams.ports import Originals

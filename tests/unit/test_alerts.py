@@ -10,8 +10,8 @@ from prometheus_client import CollectorRegistry, Metric
 
 from streams.runtime.oversight import PrometheusOversight
 from streams.runtime.prometheus import PrometheusMetrics
-from streams.tools.audit_metrics import AuditMetrics
-from streams.tools.balance import Balance
+from streams.tools.audit.balance import Balance
+from streams.tools.audit.metrics import AuditMetrics
 
 FOLDER = Path(__file__).parents[2] / "ops" / "prometheus"
 _NAME = re.compile(r"\b(?:likeness_[a-z_]+|up)\b(?![\"'(])")

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapters.align import TEMPLATE, aligned_face, moved, similarity_transform, warped
-from streams.adapters.landmarks import BOX, LOOKS, SIDE, settle
+from streams.adapters.facenet.align import TEMPLATE, aligned_face, moved, similarity_transform, warped
+from streams.adapters.facenet.landmarks import BOX, LOOKS, SIDE, settle
 
 ANY = st.integers(0, 2**32 - 1)
 

@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from streams.adapters.area import bins, shrunk, squares
+from streams.adapters.facenet.area import bins, shrunk, squares
 
 sides = st.integers(1, 40)
 

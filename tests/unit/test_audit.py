@@ -17,13 +17,13 @@ from rich.console import Console
 from sqlalchemy import create_engine, text
 
 from streams.errors import BadInput, DependencyUnavailable
-from streams.tools.audit import audit
-from streams.tools.audit_records import Raw, asked_content, derived, digest, envelope
-from streams.tools.audit_rows import Row, Superseded, read_reopened, read_rows
-from streams.tools.audit_tables import HOURS_SHOWN, render, render_hours
-from streams.tools.audit_topics import Topics
-from streams.tools.balance import Hour
-from streams.tools.tally import LISTED, balance
+from streams.tools.audit.balance import Hour
+from streams.tools.audit.count import audit
+from streams.tools.audit.records import Raw, asked_content, derived, digest, envelope
+from streams.tools.audit.rows import Row, Superseded, read_reopened, read_rows
+from streams.tools.audit.tables import HOURS_SHOWN, render, render_hours
+from streams.tools.audit.tally import LISTED, balance
+from streams.tools.audit.topics import Topics
 
 NOW = datetime(2026, 1, 31, tzinfo=UTC)
 NOW_MS = int(NOW.timestamp() * 1000)

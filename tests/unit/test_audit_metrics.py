@@ -5,8 +5,8 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from streams.errors import BadInput
-from streams.tools.audit_metrics import AuditMetrics, write
-from streams.tools.balance import Balance
+from streams.tools.audit.balance import Balance
+from streams.tools.audit.metrics import AuditMetrics, write
 
 BALANCE = Balance(
     requested=100,

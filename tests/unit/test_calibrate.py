@@ -12,9 +12,9 @@ from streams.core.gallery import Origin
 from streams.core.policy import parse, refuse_elsewhere
 from streams.errors import BadInput, PolicyRefused
 from streams.testing.services import policy as base_policy
-from streams.tools.calibrate import Evidence, Findings, Targets, calibrate
-from streams.tools.policy_file import policy_text, write_policy
-from streams.tools.rate_reports import calibration_html
+from streams.tools.rates.calibrate import Evidence, Findings, Targets, calibrate
+from streams.tools.rates.policy_file import policy_text, write_policy
+from streams.tools.rates.reports import calibration_html
 
 BASE = base_policy()
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

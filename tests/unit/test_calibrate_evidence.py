@@ -13,9 +13,9 @@ from streams.core.records import Record
 from streams.core.similarity import centroid, similarity, unit
 from streams.errors import BadInput
 from streams.ports import Services
-from streams.tools.calibrate_evidence import of_gallery, of_identities, of_pairs, of_reviewed
 from streams.tools.enrol import summarise
-from streams.tools.labels import Labelled, Pair, Reviewed
+from streams.tools.rates.evidence import of_gallery, of_identities, of_pairs, of_reviewed
+from streams.tools.rates.labels import Labelled, Pair, Reviewed
 from tests.seen_faces import SEEN, SPACE, face, people
 
 

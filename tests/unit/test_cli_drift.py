@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.charts import SqlChartBook
-from streams.adapters.database import Database
-from streams.cli.drift_plan import drift_plan
+from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.database import Database
 from streams.cli.main import main
+from streams.cli.wiring.plan import drift_plan
 from streams.ports import Monitoring
 from streams.settings import Settings
 from streams.steps import monitor

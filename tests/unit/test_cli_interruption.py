@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from streams.cli.interruption import Interrupted, interruptible
+from streams.cli.terminal.interruption import Interrupted, interruptible
 
 
 async def test_work_that_ends_by_itself_gives_its_result():

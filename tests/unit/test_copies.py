@@ -7,8 +7,8 @@ from pydantic import ValidationError
 
 from streams.core import policy as policies
 from streams.core.consent import Consent
-from streams.core.copies import TOLD, nearest
 from streams.core.decide import decide
+from streams.core.imprints import TOLD, nearest
 from streams.core.measurement import Measurement, NearOther
 from streams.core.policy import Limits
 from streams.core.settled import settled

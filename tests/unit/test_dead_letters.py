@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
-from streams.adapters.redrives import SqlRedrives
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.redrives import SqlRedrives
+from streams.adapters.ledger.samples import SqlLedger
 from streams.cli.dlq import moment
 from streams.core import deadletter
 from streams.core.deadletter import Burial, Kept
@@ -25,7 +25,7 @@ from streams.testing.generator import StubGenerator
 from streams.testing.images import picture, png
 from streams.testing.messages import deliver, message, read_back, request, training_sample
 from streams.testing.services import FrozenClock
-from streams.tools.audit_records import Raw
+from streams.tools.audit.records import Raw
 from streams.tools.dead_letters import DeadLetter, Wanted, letter_of, one, told_apart
 from streams.tools.redrive import Done, chosen, foreseen, redrive
 from tests.delivered import delivered

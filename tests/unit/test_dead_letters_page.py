@@ -4,11 +4,11 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from streams import foreign_records
-from streams.adapters import decoder_process
+from streams.adapters.images import decoder as decoder_process
 from streams.core.deadletter import Burial, explanation, outcome
 from streams.core.records import Message
 from streams.events import IMAGE_BYTES, DeadReason
+from streams.kafka import foreign_records
 from streams.steps.ends import LARGEST_DEAD_LETTER
 
 PAGE = (Path(__file__).parents[2] / "docs" / "DEAD_LETTERS.md").read_text()

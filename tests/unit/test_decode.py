@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from streams.adapters.decode import decode, encode_png
+from streams.adapters.images.decode import decode, encode_png
 from streams.core.faces import Pixels, Undecodable
 from streams.events import IMAGE_BYTES, DeadReason
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters import onnx_models
+from streams.adapters.engines import onnx_models
 from streams.cli.doctor import Finding, examine
 from streams.settings import Settings
 

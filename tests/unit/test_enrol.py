@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from streams.adapters.erasures import SqlErasures
+from streams.adapters.ledger.erasures import SqlErasures
 from streams.core.consent import Consent, Purpose, Terms
 from streams.core.gallery import Origin
 from streams.core.similarity import similarity

@@ -24,7 +24,7 @@ from streams.core.erasure import (
 from streams.core.ledger import asked_for
 from streams.events import Decision, Reason, ReasonCode, SampleJudged, to_json
 from streams.testing.messages import request
-from streams.tools.audit_records import digest, envelope
+from streams.tools.audit.records import digest, envelope
 
 VECTOR = np.linspace(-1, 1, 128, dtype=np.float32)
 RAW = VECTOR.astype("<f4").tobytes()

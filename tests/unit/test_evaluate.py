@@ -12,11 +12,11 @@ from streams.errors import BadInput
 from streams.testing.examiner import StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.services import policy
-from streams.tools.acquire import BATCH, Seen, acquire, failures, missing
-from streams.tools.evaluate import evaluate_identities, evaluate_pairs
-from streams.tools.evaluation import Evaluation
-from streams.tools.labels import Pair
-from streams.tools.rate_reports import evaluation_html
+from streams.tools.rates.acquire import BATCH, Seen, acquire, failures, missing
+from streams.tools.rates.evaluate import evaluate_identities, evaluate_pairs
+from streams.tools.rates.evaluation import Evaluation
+from streams.tools.rates.labels import Pair
+from streams.tools.rates.reports import evaluation_html
 from tests.seen_faces import SEEN, SPACE, people
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

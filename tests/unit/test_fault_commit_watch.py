@@ -10,9 +10,9 @@ import pytest
 from aiokafka import TopicPartition
 
 from streams import topics
-from streams.tools.audit_records import Ask
-from tests.faults.checker_ledger import Row
-from tests.faults.commit_watch import Watch, not_done
+from streams.tools.audit.records import Ask
+from tests.faults.checker.commits import Watch, not_done
+from tests.faults.checker.ledger import Row
 
 SEEN_AT = 1_000
 TWO = Ask("own", ("a", "b"))

@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
-from tests.faults.mutants import MUTANTS, Change, UnfitMutation, apply, mutated
-from tests.faults.mutants_scenarios import PROOFS
-from tests.faults.mutations import WHOLE, MutationResult, summary, table
+from tests.faults.mutations.mutants import MUTANTS, Change, UnfitMutation, apply, mutated
+from tests.faults.mutations.scenarios import PROOFS
+from tests.faults.mutations.trials import WHOLE, MutationResult, summary, table
 
 
 @pytest.mark.parametrize("mutant", MUTANTS.values(), ids=MUTANTS)

@@ -12,18 +12,18 @@ import pytest
 
 from streams.embedded.loopback import HOST, free_ports
 from tests.faults import report
-from tests.faults.crew import until
-from tests.faults.fault import Happened
-from tests.faults.fault_workers import crashes
+from tests.faults.kinds.fault import Happened
+from tests.faults.kinds.workers import crashes
 from tests.faults.manifest import Asked, Manifest, Poisoned, Trained
-from tests.faults.orders import CRASH_STATUS, Desk, Order, Orders
 from tests.faults.phase import Outcome
 from tests.faults.plans import of_one_broker
-from tests.faults.policies import PolicyFile
-from tests.faults.proxy import Proxy
 from tests.faults.results import ANOMALIES, Results, classes
+from tests.faults.road.crew import until
+from tests.faults.road.orders import CRASH_STATUS, Desk, Order, Orders
+from tests.faults.road.policies import PolicyFile
+from tests.faults.road.proxy import Proxy
+from tests.faults.road.traffic import Traffic
 from tests.faults.schedule import drawn
-from tests.faults.traffic import Traffic
 
 
 @asynccontextmanager
@@ -125,7 +125,7 @@ def test_an_order_that_is_withdrawn_is_done_by_nobody_not_even_by_who_has_taken_
 def test_an_order_to_crash_ends_the_process_at_once(tmp_path):
     Desk(tmp_path).give(Order("judge", "decided"))
     text = (
-        f"import atexit, pathlib; from tests.faults.orders import Orders; atexit.register(print, 'in order');"
+        f"import atexit, pathlib; from tests.faults.road.orders import Orders; atexit.register(print, 'in order');"
         f" Orders(pathlib.Path({str(tmp_path)!r}), 'judge').passed('decided'); print('alive')"
     )
     ended = subprocess.run(

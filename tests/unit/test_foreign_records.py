@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.errors import Unready
-from streams.foreign_records import INFLATED_BYTES, RECORD_BYTES, TolerantRecords, tolerate_foreign_records
+from streams.kafka.foreign_records import INFLATED_BYTES, RECORD_BYTES, TolerantRecords, tolerate_foreign_records
 from streams.topics import UNREADABLE
 from tests.raw_records import Codec, RawRecord, batch
 

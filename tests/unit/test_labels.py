@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from streams.errors import BadInput
-from streams.tools.labels import Labelled, Pair, Reviewed, identities_in, images_in, read_pairs, read_reviewed
+from streams.tools.rates.labels import Labelled, Pair, Reviewed, identities_in, images_in, read_pairs, read_reviewed
 
 ID = "0123456789abcdef" * 2
 

@@ -4,7 +4,7 @@ import grpc
 import pytest
 from pymilvus import MilvusException
 
-from streams.adapters.milvus_calls import address, meaning_of, require_address
+from streams.adapters.milvus.calls import address, meaning_of, require_address
 from streams.errors import BadInput, DependencyUnavailable
 
 WHERE = "example.org:19530"

@@ -2,7 +2,7 @@
 
 import pytest
 
-from streams.adapters.onnx_sessions import refuse_without
+from streams.adapters.engines.onnx_sessions import refuse_without
 from streams.errors import Unready
 
 GPU = ["TensorrtExecutionProvider", "CUDAExecutionProvider", "CPUExecutionProvider"]

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from streams import topics
-from streams.core.copies import Imprints
 from streams.core.faces import Sighting
 from streams.core.gallery import Origin, reference_id
+from streams.core.imprints import Imprints
 from streams.core.measurement import Measurement
 from streams.errors import BadInput, DependencyUnavailable
 from streams.events import IMAGE_BYTES, SampleJudged

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.adapters.face_networks import FaceNetworks
-from streams.adapters.facenet_weights import Published
-from streams.adapters.fast_error import SAFETY, as_stated, deviation
-from streams.adapters.precision import LOOKED_AT_AGAIN, choose, fast_embedder
-from streams.adapters.self_check import check_fast
+from streams.adapters.engines.networks import FaceNetworks
+from streams.adapters.engines.self_check import check_fast
+from streams.adapters.facenet.weights import Published
+from streams.adapters.precision.choice import LOOKED_AT_AGAIN, choose, fast_embedder
+from streams.adapters.precision.error import SAFETY, as_stated, deviation
 from streams.cards import ModelCard, read_card, write_card
 from streams.core.similarity import unit
 from streams.errors import Unready

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 
 from streams.events import DeadReason, NearReference, Reason, ReasonCode, SampleJudged
-from streams.tools.balance import Balance, Offence
-from streams.tools.report import CARDS, ROWS, DeadLetter, ReportData, html, needed, write
-from streams.tools.report_chart import bar, chart
-from streams.tools.report_levels import by_reason, by_strength, choose, unmade
-from streams.tools.report_pictures import SIDE, picture
-from streams.tools.report_words import DEAD_REASONS, REASONS
+from streams.tools.audit.balance import Balance, Offence
+from streams.tools.report.chart import bar, chart
+from streams.tools.report.levels import by_reason, by_strength, choose, unmade
+from streams.tools.report.page import CARDS, ROWS, DeadLetter, ReportData, html, needed, write
+from streams.tools.report.pictures import SIDE, picture
+from streams.tools.report.words import DEAD_REASONS, REASONS
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 LIMITS = {"similarity": 0.6, "margin": 0.1}

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from streams.adapters.decode import encode_png
-from streams.adapters.face_engine import FaceEngine
-from streams.adapters.face_networks import FaceNetworks, FastEmbedder
-from streams.adapters.facenet_weights import Published
+from streams.adapters.engines.networks import FaceNetworks, FastEmbedder
+from streams.adapters.facenet.weights import Published
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.core.faces import Sighting
 
 IMAGE = encode_png(np.arange(64 * 64 * 3, dtype=np.uint32).astype(np.uint8).reshape(64, 64, 3))

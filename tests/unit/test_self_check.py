@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.adapters import self_check as module
-from streams.adapters.self_check import self_check
+from streams.adapters.engines import self_check as module
+from streams.adapters.engines.self_check import self_check
 from streams.core.faces import Face, Sighting
 from streams.errors import Unready
 

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from streams.adapters.database import Database
-from streams.adapters.erasures import SqlErasures
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.erasures import SqlErasures
 from streams.core.consent import Purpose, Terms
 from streams.core.ids import generated_sample_id, training_sample_id
 from streams.core.ledger import State

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from streams.adapters.database import Database
-from streams.adapters.ledger import SqlLedger
+from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.samples import SqlLedger
 from streams.core.ids import generated_sample_id
 from streams.core.ledger import Registration, State, asked_for
 from streams.core.parse import parse

@@ -1,6 +1,6 @@
 """When a model that is missing is not there: only where the others have stood still."""
 
-from streams.adapters.triton_standstill import FORGOTTEN_AFTER, Standstill
+from streams.adapters.triton.standstill import FORGOTTEN_AFTER, Standstill
 
 ONE = frozenset({("echo", "1")})
 TWO = ONE | {("face_gan", "1")}

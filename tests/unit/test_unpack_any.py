@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from streams.adapters.decoder_process import UNPACK_ANY, DecoderProcess
-from streams.adapters.unpack import Refusal
-from streams.adapters.unpack_any import unpack_any
+from streams.adapters.images.decoder import UNPACK_ANY, DecoderProcess
+from streams.adapters.images.unpack import Refusal
+from streams.adapters.images.unpack_any import unpack_any
 from streams.core.faces import Undecodable
 from tests.pictures import bombs, encoded, noise
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from generators.weights import DCGAN_DIGIFACE, ensure, folder_of
 from generators.weights_command import weights
-from streams.adapters import facenet_weights
+from streams.adapters.facenet import weights as facenet_weights
 from streams.errors import Unready
 
 

@@ -1,0 +1,1 @@
+"""From an encoded image to what was seen on it: decode, detect, cut out, embed."""

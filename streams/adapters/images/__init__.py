@@ -1,0 +1,1 @@
+"""Encoded images: where they lie, and how they become pixels without harm."""

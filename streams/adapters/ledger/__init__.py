@@ -1,0 +1,1 @@
+"""What SQL holds: samples, redrives, consent, erasures and charts, on SQLite and on PostgreSQL."""

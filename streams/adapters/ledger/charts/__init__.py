@@ -1,0 +1,1 @@
+"""The monitor's charts in the ledger's database."""

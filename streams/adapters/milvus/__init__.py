@@ -1,0 +1,1 @@
+"""The gallery, the originals and the samples' embeddings in Milvus."""

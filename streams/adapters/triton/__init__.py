@@ -1,0 +1,1 @@
+"""Generators that Triton serves."""

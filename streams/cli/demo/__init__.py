@@ -1,0 +1,1 @@
+"""The demonstration: the whole road with one command."""

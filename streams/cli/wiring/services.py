@@ -1,0 +1,190 @@
+"""The composition root: from settings to services."""
+
+import importlib.metadata
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Protocol, TypeVar
+
+from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.faces.examiner import FaceExaminer
+from streams.adapters.faces.lone import LoneExaminer, known_good
+from streams.adapters.images.decoder import UNPACK_ANY, DecoderProcess
+from streams.adapters.images.store import ImageStore
+from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.consent import SqlConsentRegister
+from streams.adapters.ledger.samples import SqlLedger
+from streams.adapters.milvus.gallery import MilvusGallery
+from streams.adapters.milvus.originals import MilvusOriginals
+from streams.adapters.triton.generator import TritonGenerator
+from streams.cli.terminal.output import console
+from streams.cli.wiring.addresses import addressed, answering
+from streams.cli.wiring.database import opened_database
+from streams.cli.wiring.plan import drift_plan
+from streams.core.faces import EmbeddingSpace
+from streams.core.imprints import Descriptor
+from streams.core.policy import Policy, parse
+from streams.errors import BadInput
+from streams.ports import Monitoring, Services
+from streams.settings import Settings
+from streams.shipped import shipped
+
+T = TypeVar("T")
+
+
+class Patiently(Protocol):
+    """Runs work, and may run it again while a part is down."""
+
+    async def __call__(self, work: Callable[[], Awaitable[T]]) -> T:
+        """Return what the work returns."""
+
+
+def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
+    """Have every installed package put the weights of its served models into the cache."""
+    for entry in importlib.metadata.entry_points(group="likeness.weights"):
+        entry.load()(cache_dir, report)
+
+
+def load_policy(name: str) -> Policy:
+    """Return a shipped policy by name, or one from a TOML file.
+
+    Raises:
+        BadInput: If there is no such policy, or it is none.
+    """
+    path = shipped("policies") / f"{name}.toml"
+    if not path.is_file():
+        path = Path(name)
+    if not path.is_file():
+        known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
+        raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
+
+
+async def at_once(work: Callable[[], Awaitable[T]]) -> T:
+    """Run ``work`` once: what does not answer is an error. A worker waits instead."""
+    return await work()
+
+
+@asynccontextmanager
+async def open_services(
+    settings: Settings, examiner: FaceExaminer, *, create_gallery: bool = False, patiently: Patiently = at_once
+) -> AsyncIterator[Services]:
+    """Open everything that the steps use; close it at the end.
+
+    Args:
+        settings: With every address set.
+        examiner: Opened where images are to be examined; only its space is used where not.
+        create_gallery: Whether the gallery and the image store are made where there are none, as enrolment does;
+            the gallery also beside one in another embedding space.
+        patiently: Runs what needs a part that may be down.
+    """
+    policy = load_policy(settings.policy)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
+        exactly = settings.model_copy(update={"precision": "fp32"})
+        lone_examiner = LoneExaminer(partial(FaceEngine.load, exactly), examiner.space, canary=known_good())
+        stack.push_async_callback(lone_examiner.close)
+        generator = TritonGenerator(settings.address("triton"), timeout_seconds=settings.call_timeout_seconds)
+        await generator.open()
+        stack.push_async_callback(generator.close)
+        gallery = _gallery(settings, examiner.space)
+        stack.push_async_callback(gallery.close)
+        await patiently(partial(gallery.open, create=create_gallery))
+        originals = await stack.enter_async_context(open_originals(settings, examiner.descriptor, patiently=patiently))
+        images = ImageStore(settings.address("images"))
+        await patiently(partial(images.open, create=create_gallery))
+        yield Services(
+            generator=generator,
+            examiner=examiner,
+            lone_examiner=lone_examiner,
+            imprinter=examiner,
+            gallery=gallery,
+            originals=originals,
+            images=images,
+            ledger=SqlLedger(database),
+            consent=SqlConsentRegister(database),
+            policy=policy,
+            now=partial(datetime.now, UTC),
+        )
+
+
+@asynccontextmanager
+async def open_monitoring(
+    settings: Settings, space: EmbeddingSpace, *, patiently: Patiently = at_once
+) -> AsyncIterator[Monitoring]:
+    """Open everything that the monitor uses; close it at the end.
+
+    Args:
+        settings: With the addresses of the ledger and of Milvus.
+        space: The embedding space of the samples.
+        patiently: Runs what needs a part that may be down.
+    """
+    plan = drift_plan(settings)
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
+        gallery = _gallery(settings, space)
+        stack.push_async_callback(gallery.close)
+        await patiently(gallery.open)
+        yield Monitoring(SqlChartBook(database, plan), gallery, plan, partial(datetime.now, UTC))
+
+
+@asynccontextmanager
+async def gallery_services(settings: Settings) -> AsyncIterator[Services]:
+    """Open everything for a command that looks at no image: the networks are not loaded."""
+    settings = addressed(settings, "triton", "milvus", "ledger", "images")
+    await answering(settings, "milvus")
+    async with open_services(settings, FaceExaminer(settings)) as services:
+        yield services
+
+
+@asynccontextmanager
+async def examiner_of_files(settings: Settings) -> AsyncIterator[FaceExaminer]:
+    """Load the networks for files of one's own, in any format that Pillow reads; no part needs to run."""
+    examiner = FaceExaminer(settings, report=console.print, decoder=DecoderProcess(UNPACK_ANY))
+    await examiner.open()
+    try:
+        yield examiner
+    finally:
+        await examiner.close()
+
+
+@asynccontextmanager
+async def open_originals(
+    settings: Settings, descriptor: Descriptor, *, patiently: Patiently = at_once
+) -> AsyncIterator[MilvusOriginals]:
+    """Open the originals in Milvus by themselves; close them at the end."""
+    originals = MilvusOriginals(
+        settings.address("milvus"),
+        settings.milvus_token.get_secret_value(),
+        descriptor,
+        timeout_seconds=settings.call_timeout_seconds,
+    )
+    try:
+        await patiently(originals.open)
+        yield originals
+    finally:
+        await originals.close()
+
+
+@asynccontextmanager
+async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
+    """Open everything, with the networks loaded, for a command that looks at images."""
+    await answering(settings, "milvus")
+    examiner = FaceExaminer(settings, report=console.print)
+    # Loading the networks takes seconds: what can be refused without them, is.
+    async with open_services(settings, examiner, create_gallery=create_gallery) as services:
+        await examiner.open()
+        try:
+            yield services
+        finally:
+            await examiner.close()
+
+
+def _gallery(settings: Settings, space: EmbeddingSpace) -> MilvusGallery:
+    token = settings.milvus_token.get_secret_value()
+    return MilvusGallery(settings.address("milvus"), token, space, timeout_seconds=settings.call_timeout_seconds)

@@ -1,0 +1,1 @@
+"""The audit: every sample is counted, from outside."""

@@ -1,0 +1,1 @@
+"""Error rates of an embedding space: calibration, evaluation, and their policy and pages."""

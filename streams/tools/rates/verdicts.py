@@ -1,0 +1,69 @@
+"""What the judge's own rules say of labelled images: each is taken as asked for, of the person that it shows."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from streams.core.biometrics.comparisons import Trial
+from streams.core.consent import Consent
+from streams.core.decide import decide
+from streams.core.measurement import Measurement, NearOther
+from streams.core.policy import Policy
+from streams.core.similarity import rounded
+from streams.events import Decision
+from streams.tools.rates.acquire import Seen
+from streams.tools.rates.labels import Pair
+
+
+def of_pairs(
+    pairs: Sequence[Pair], similarities: Sequence[float | None], seen: Mapping[Path, Seen], policy: Policy
+) -> dict[str, int]:
+    """Return how often the mated pairs end in each way, the first image enrolled alone and the second judged."""
+    scored = zip(pairs, similarities, strict=True)
+    return _counted((_measurement(seen[pair.second], value) for pair, value in scored if pair.mated), policy)
+
+
+def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy) -> dict[str, int]:
+    """Return how often the probes of a trial end in each way, where their person has another image."""
+    own = dict(zip(trial.mated_probes.tolist(), trial.comparisons.mated_subjects.tolist(), strict=True))
+    measurements = (
+        _measurement(
+            probes[probe],
+            float(trial.own[probe]),
+            tuple(_others(trial, probe, person)),
+        )
+        for probe, person in own.items()
+    )
+    return _counted(measurements, policy)
+
+
+def _others(trial: Trial, probe: int, person: int) -> Iterator[NearOther]:
+    near = trial.near[probe]
+    alike = trial.centroids[near] @ trial.centroids[person]
+    for who, similarity, resembles in zip(near, trial.near_similarities[probe], alike, strict=True):
+        yield NearOther(identity=str(who), similarity=float(similarity), resembles_target=rounded(float(resembles)))
+
+
+def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther, ...] = ()) -> Measurement:
+    face = probe.face
+    return Measurement(
+        sample_id="",
+        identity="",
+        embedding_space="",
+        gallery_version="",
+        references=1,
+        faces=probe.faces,
+        face_side=face.side if face else None,
+        sharpness=face.sharpness if face else None,
+        similarity=similarity,
+        others=others,
+    )
+
+
+def _counted(measurements: Iterable[Measurement], policy: Policy) -> dict[str, int]:
+    ends: Counter[str] = Counter()
+    for measurement in measurements:
+        judgement = decide(measurement, policy, Consent.GRANTED)
+        accepted = judgement.decision is Decision.ACCEPTED
+        ends[Decision.ACCEPTED.value if accepted else judgement.reasons[0].code.value] += 1
+    return dict(ends.most_common())

@@ -1,0 +1,1 @@
+"""The demonstration's report, a page of its own."""
