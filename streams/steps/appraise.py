@@ -14,7 +14,7 @@ from streams.core.measurement import Measurement
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
-from streams.steps.consent import asked, register_of
+from streams.steps.consent import answer, register_of
 from streams.steps.looks import look, look_again
 
 
@@ -55,7 +55,7 @@ async def appraise(
     looked = await look(subjects, sightings, services, gallery_version)
     timings = {"examine": examine_ms, "search": _share(began, len(looked))}
     entries = await register_of({one.identity for one in subjects.values()}, services)
-    answers = {key: asked(one, entries, services) for key, one in subjects.items()}
+    answers = {key: answer(one, entries, services.now()) for key, one in subjects.items()}
     began = time.perf_counter()
     if rough := {key: one for key, one in looked.items() if not one.suffices(services.policy, answers[key].consent)}:
         looked |= await look_again(subjects, rough, services, gallery_version)

@@ -1,6 +1,7 @@
 """Asking for consent, and the verdict on what is refused without being made or looked at."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 
 from streams.core import verdict
 from streams.core.consent import Answer, Entry, permits, use_of
@@ -19,9 +20,9 @@ async def register_of(identities: Iterable[str], services: Services) -> dict[str
     return await services.consent.entries(sorted(set(identities)))
 
 
-def asked(subject: Subject, entries: Mapping[str, Sequence[Entry]], services: Services) -> Answer:
-    """Return whether making or showing this sample is permitted now."""
-    return permits(entries[subject.identity], use_of(subject), services.now())
+def answer(subject: Subject, entries: Mapping[str, Sequence[Entry]], at: datetime) -> Answer:
+    """Return whether making or showing this sample is permitted at a moment."""
+    return permits(entries[subject.identity], use_of(subject), at)
 
 
 async def refusals(
@@ -29,6 +30,8 @@ async def refusals(
     enrolled: Mapping[str, Identity],
     entries: Mapping[str, Sequence[Entry]],
     services: Services,
+    *,
+    at: datetime,
 ) -> list[Outcome]:
     """Flag samples that nobody makes or looks at, with the reason.
 
@@ -37,6 +40,7 @@ async def refusals(
         enrolled: Those of the asked identities that are enrolled.
         entries: What the register says of all of them.
         services: What the verdict says was in force.
+        at: When consent was asked for. A grant that begins a moment later does not change the answer.
     """
     if not refused:
         return []
@@ -46,8 +50,8 @@ async def refusals(
     outcomes = []
     for subject, message in refused:
         measurement = unmade(subject, enrolled.get(subject.identity), space=space, gallery_version=gallery_version)
-        answer = asked(subject, entries, services)
-        judgement = decide(measurement, services.policy, answer.consent, answer.unmet)
+        refusal = answer(subject, entries, at)
+        judgement = decide(measurement, services.policy, refusal.consent, refusal.unmet)
         judged = verdict.verdict(subject, measurement, judgement, services.policy, now=now)
         outcomes.append(verdict.outcome(judged, measurement, trace_of(message.headers)))
     return outcomes

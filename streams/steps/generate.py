@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from streams import topics
-from streams.core.consent import permits, use_of
 from streams.core.deadletter import Burial
 from streams.core.decide import may_generate
 from streams.core.gallery import Identity
@@ -24,7 +23,7 @@ from streams.events import (
     trace_of,
 )
 from streams.ports import Prompt, Services
-from streams.steps.consent import refusals, register_of
+from streams.steps.consent import answer, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
 from streams.steps.make import Order, make
 from streams.steps.register import as_called, register
@@ -45,7 +44,7 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
 
     def allowed(subject: Subject) -> bool:
         target = enrolled.get(subject.identity)
-        consent = permits(entries[subject.identity], use_of(subject), now).consent
+        consent = answer(subject, entries, now).consent
         return may_generate(enrolled=target is not None, protected=bool(target and target.protected), consent=consent)
 
     wanted = {request.model for _, request in requests if allowed(asked(request, 0))}
@@ -66,7 +65,8 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     makeable = await _pin_versions(makeable, held, services)
     made, rejected = await make(makeable, services)
     burials += rejected
-    ended = await refusals(forbidden, enrolled, entries, services) + await bury(burials, "generate", services)
+    flagged = await refusals(forbidden, enrolled, entries, services, at=now)
+    ended = flagged + await bury(burials, "generate", services)
     decided = await services.ledger.decide(once(ended)) if ended else []
     known = await unpublished({subject.sample_id for _, request in agreed for subject in _subjects(request)}, services)
     samples = [_sample_record(made[o.subject.sample_id], held) for o in makeable if o.subject.sample_id in made]

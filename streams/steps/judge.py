@@ -28,7 +28,7 @@ from streams.events import (
 )
 from streams.ports import Services
 from streams.steps.appraise import appraise
-from streams.steps.consent import asked, refusals, register_of
+from streams.steps.consent import answer, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
 
 #: From this attempt on a sample is examined alone, in a child process.
@@ -101,7 +101,8 @@ async def _decided(
 async def _refuse_forgotten(candidates: Sequence[_Candidate], services: Services) -> list[Outcome]:
     """Flag samples of those who were forgotten, without a look at them."""
     entries = await register_of({c.subject.identity for c in candidates}, services) if candidates else {}
-    return await refusals([(replace(c.subject, image=None), c.message) for c in candidates], {}, entries, services)
+    refused = [(replace(c.subject, image=None), c.message) for c in candidates]
+    return await refusals(refused, {}, entries, services, at=services.now())
 
 
 async def _take_back(candidates: Sequence[_Candidate], services: Services) -> None:
@@ -110,7 +111,7 @@ async def _take_back(candidates: Sequence[_Candidate], services: Services) -> No
     Before the batch counts as done: whoever forgets somebody afterwards finds nothing that comes later.
     """
     entries = await register_of({c.subject.identity for c in candidates}, services) if candidates else {}
-    ids = {c.subject.sample_id for c in candidates if not asked(c.subject, entries, services).granted}
+    ids = {c.subject.sample_id for c in candidates if not answer(c.subject, entries, services.now()).granted}
     if ids and (held := await services.gallery.recall(sorted(ids))):
         await services.gallery.unremember(sorted(held))
 

@@ -1,7 +1,9 @@
 """From requests to samples: what consent allows is made, once, and everything else is told why not."""
 
+import itertools
 import json
 from dataclasses import replace
+from datetime import timedelta
 
 import numpy as np
 import pytest
@@ -111,6 +113,16 @@ async def test_consent_that_was_withdrawn_stops_the_next_request(services: Servi
 
     assert [reason.code for reason in verdicts(records)[0].reasons] == ["no-consent"]
     assert len(services.generator.prompts) == 1
+
+
+async def test_a_grant_that_begins_while_others_are_made_does_not_change_why_nothing_was_made(services: Services):
+    start = services.now()
+    await services.consent.grant("carl", evidence="form", at=start + timedelta(seconds=30), expires=None)
+    moments = (start + timedelta(minutes=minute) for minute in itertools.count())
+
+    records = await run(replace(services, now=lambda: next(moments)), request(identity="carl"))
+
+    assert [reason.code for reason in verdicts(records)[0].reasons] == ["no-consent"]
 
 
 async def test_the_same_batch_again_gives_the_same_bytes_and_makes_nothing_anew(services: Services):
