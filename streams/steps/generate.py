@@ -117,13 +117,13 @@ async def _model_versions(
     answers = await asyncio.gather(*map(services.generator.version, names), return_exceptions=True)
     versions: dict[str, str] = {}
     unserved: dict[str, GeneratorRejected] = {}
-    for model, answer in zip(names, answers, strict=True):
-        if isinstance(answer, GeneratorRejected):
-            unserved[model] = answer
-        elif isinstance(answer, BaseException):
-            raise answer
+    for model, said in zip(names, answers, strict=True):
+        if isinstance(said, GeneratorRejected):
+            unserved[model] = said
+        elif isinstance(said, BaseException):
+            raise said
         else:
-            versions[model] = answer
+            versions[model] = said
     return versions, unserved
 
 
