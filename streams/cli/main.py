@@ -71,7 +71,11 @@ def build() -> typer.Typer:
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):
-        app.add_typer(entry.load(), name=entry.name, rich_help_panel="Look closer")
+        try:
+            app.add_typer(entry.load(), name=entry.name, rich_help_panel="Look closer")
+        except (ImportError, AttributeError) as error:  # another package's fault must not keep a worker from starting
+            told = f"likeness: the command {entry.name} of {entry.value} cannot be loaded, and is left out: {error}"
+            console.print(told, highlight=False, markup=False, soft_wrap=True)
     return app
 
 
