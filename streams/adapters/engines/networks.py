@@ -1,4 +1,4 @@
-"""Both networks as the face engine uses them, and which engine runs them."""
+"""Both networks as the face engine uses them, whichever engine runs them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
