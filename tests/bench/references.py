@@ -119,7 +119,7 @@ def _write(rows: Rows, *, space: EmbeddingSpace, size: int) -> None:
             rows.upsert(kept.references, [reference_row(one, space) for _, some in pending for one in some])
             rows.upsert(kept.identities, [identity_row(person, space) for person, _ in pending])
             pending.clear()
-    settle(rows, kept)
+    settle(rows, kept.identities, kept.references)
 
 
 def _person(name: str, direction: Embedding, seed: int) -> tuple[Identity, list[Reference]]:
