@@ -1,6 +1,8 @@
 """One worker on stand-ins, but for Kafka, the ledger and the image store: it does as told when it sees TROUBLE.
+One that ``returns`` goes back to the committed offsets again and again while messages flow, as rebalances on each
+other's heels make it do.
 
-Usage: ``python stand_in_worker.py ROLE (works | raises | hangs | blocks | dawdles)``.
+Usage: ``python stand_in_worker.py ROLE (works | raises | hangs | blocks | dawdles | returns)``.
 """
 
 import asyncio
@@ -9,6 +11,8 @@ import time
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import partial
+
+from faust.tables.recovery import Recovery
 
 from streams.adapters.images.store import ImageStore
 from streams.adapters.ledger.consent import SqlConsentRegister
@@ -24,10 +28,14 @@ from streams.testing.examiner import StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.services import enrol, services
 
+_resume = Recovery._resume_streams
+
 #: What somebody draws who wants to see the worker in trouble.
 TROUBLE = png(picture([0, 0, 0, 0, 0, 0, 0, 1]))
 #: How long the dawdler looks at it.
 DAWDLE_SECONDS = 2.0
+#: How often one goes back, after how many seconds each time, and how long it looks at anything.
+RETURNS, RETURN_SECONDS, LOOK_SECONDS = 6, 0.7, 0.2
 
 
 class TroubledExaminer(StubExaminer):
@@ -48,10 +56,20 @@ class TroubledExaminer(StubExaminer):
                     time.sleep(3600)  # noqa: ASYNC251 - the event loop itself is what gets blocked
                 case "dawdles":
                     await asyncio.sleep(DAWDLE_SECONDS)
+        if self._trouble == "returns":
+            await asyncio.sleep(LOOK_SECONDS)
         return await super().examine(encoded)
 
 
+async def _return_and_again(self: Recovery, generation_id: int = 0) -> None:
+    for _ in range(RETURNS):
+        await _resume(self, generation_id=generation_id)
+        await asyncio.sleep(RETURN_SECONDS)
+
+
 async def main(role: str, trouble: str) -> None:
+    if trouble == "returns":
+        Recovery._resume_streams = _return_and_again
     settings = Settings()
     database = Database(settings.ledger or "")
     await database.open()

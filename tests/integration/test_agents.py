@@ -185,6 +185,18 @@ async def test_what_nobody_has_foreseen_ends_the_worker_and_nothing_undecided_is
     assert balance.accepted + balance.flagged == balance.requested == count
 
 
+async def test_going_back_to_what_is_committed_while_messages_flow_loses_none_of_them(bench):
+    count = 60
+    with bench.worker("returns"):
+        await bench.train(BATCH)
+        await until(lambda: bench.delivered() > 0)
+        for step in range(2, 2 + count // BATCH):
+            await bench.train(BATCH, step=step)
+        await until(lambda: bench.delivered() == count + BATCH)
+    balance = await audit(bench.kafka, bench.ledger, group=bench.group)
+    assert (balance.sound, balance.in_flight) == (True, 0), balance.offences
+
+
 async def test_a_trace_goes_along_with_a_sample_from_the_request_to_the_verdict(bench):
     with bench.worker(role="generate"), bench.worker(role="judge"):
         async with Publisher(bench.kafka) as publisher:

@@ -1,5 +1,6 @@
 """What counts as done, and what is committed, when partitions are taken away: nothing that was read before."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -25,6 +26,10 @@ class Thread:
     def __init__(self) -> None:
         self.committed: dict[TP, int | None] = {PLACE: None}
         self.ends, self.sought = {PLACE: 100}, dict[TP, int]()
+        self.records: list[ConsumerRecord] = []
+        self.fetching: asyncio.Event | None = None
+        """What a fetch waits for."""
+        self.takes_commits = True
 
     async def seek_to_committed(self) -> dict[TP, int | None]:
         return dict(self.committed)
@@ -36,8 +41,15 @@ class Thread:
         self.sought[place] = offset
 
     async def commit(self, offsets: dict[TP, int]) -> bool:
-        self.committed |= offsets
-        return True
+        if self.takes_commits:
+            self.committed |= offsets
+        return self.takes_commits
+
+    async def getmany(self, places: set[TP] | None, seconds: float) -> dict[TP, list[ConsumerRecord]]:
+        if self.fetching is not None:
+            await self.fetching.wait()
+        found, self.records = self.records, []
+        return {PLACE: found} if found else {}
 
     def assignment(self) -> set[TP]:
         return {PLACE}
@@ -77,32 +89,37 @@ async def _nothing(*_: object, **__: object) -> None:
     """Nobody else is told."""
 
 
-def read(consumer: Consumer, offset: int) -> Any:
-    record = ConsumerRecord(PLACE.topic, PLACE.partition, offset, 0, 0, b"", b"", None, 0, 0, ())
-    return consumer._to_message(PLACE, record)
+async def read(consumer: Consumer, *offsets: int) -> list[Any]:
+    """Fetch these, and hand them on as messages."""
+    consumer._thread.records = [
+        ConsumerRecord(PLACE.topic, PLACE.partition, offset, 0, 0, b"", b"", None, 0, 0, ()) for offset in offsets
+    ]
+    found = await consumer._getmany({PLACE}, 1.0)
+    return [consumer._to_message(PLACE, record) for record in found[PLACE]]
 
 
 async def test_what_is_read_and_done_is_committed(consumer):
     await consumer.perform_seek()
-    assert all(consumer.ack(message) for message in [read(consumer, 0), read(consumer, 1)])
+    assert all(consumer.ack(message) for message in await read(consumer, 0, 1))
     assert await consumer.commit()
     assert consumer._thread.committed == {PLACE: 2}
 
 
 async def test_what_was_read_before_a_rebalance_does_not_count_as_done_after_it(consumer):
     await consumer.perform_seek()
-    message = read(consumer, 0)
+    [message] = await read(consumer, 0)
     await consumer.on_partitions_revoked({PLACE})
     await consumer.perform_seek()
     assert not consumer.ack(message)
     assert not await consumer.commit()
-    assert consumer.ack(read(consumer, 0))  # it comes again
+    [again] = await read(consumer, 0)
+    assert consumer.ack(again)
 
 
 async def test_a_commit_that_waits_through_a_rebalance_is_not_made_and_leaves_no_trace(consumer):
     await consumer.perform_seek()
-    for offset in range(10):
-        consumer.ack(read(consumer, offset))
+    for message in await read(consumer, *range(10)):
+        consumer.ack(message)
 
     async def rebalance() -> None:
         await consumer.on_partitions_revoked({PLACE})
@@ -113,7 +130,8 @@ async def test_a_commit_that_waits_through_a_rebalance_is_not_made_and_leaves_no
     assert consumer._thread.committed == {PLACE: None}
     consumer.app._producer.meanwhile = None
     # As on a topic that was made anew: the first messages count, though others were once further.
-    consumer.ack(read(consumer, 0))
+    [first] = await read(consumer, 0)
+    consumer.ack(first)
     assert await consumer.commit()
     assert consumer._thread.committed == {PLACE: 1}
 
@@ -132,3 +150,64 @@ async def test_a_full_queue_takes_no_partition_out_of_the_reading(consumer):
     consumer.resume_partitions({PLACE})
     consumer.on_buffer_full(PLACE)
     assert PLACE in consumer._get_active_partitions()
+
+
+@pytest.mark.parametrize(("fetched", "lost", "committed"), [((5, 6, 7), 5, 5), ((5, 6, 7), 6, 6), ((5, 6, 7), 7, 7)])
+async def test_no_commit_goes_past_a_message_that_was_fetched_and_never_came_to_the_agent(
+    consumer, fetched, lost, committed
+):
+    consumer._thread.committed[PLACE] = 5
+    await consumer.perform_seek()
+    for message in await read(consumer, *fetched):
+        if message.offset != lost:
+            consumer.ack(message)
+    await consumer.commit()
+    assert consumer._thread.committed == {PLACE: committed}
+
+
+async def test_offsets_that_kafka_gives_nobody_hold_no_commit_up(consumer):
+    consumer._thread.committed[PLACE] = 5
+    await consumer.perform_seek()
+    for message in await read(consumer, 7, 8, 11):
+        consumer.ack(message)
+    assert await consumer.commit()
+    assert consumer._thread.committed == {PLACE: 12}
+
+
+async def test_what_is_done_out_of_order_waits_for_what_came_before_it(consumer):
+    await consumer.perform_seek()
+    first, second = await read(consumer, 0, 1)
+    consumer.ack(second)
+    await consumer.commit()
+    assert not consumer._thread.committed[PLACE]
+    consumer.ack(first)
+    assert await consumer.commit()
+    assert consumer._thread.committed == {PLACE: 2}
+
+
+async def test_a_commit_that_the_broker_refused_is_tried_again(consumer):
+    await consumer.perform_seek()
+    [message] = await read(consumer, 0)
+    consumer.ack(message)
+    consumer._thread.takes_commits = False
+    assert not await consumer.commit()
+    consumer._thread.takes_commits = True
+    assert await consumer.commit()
+    assert consumer._thread.committed == {PLACE: 1}
+
+
+async def test_going_back_waits_for_a_fetch_that_is_under_way_and_lets_nothing_flow_until_it_is_resumed(consumer):
+    consumer.resume_flow()
+    consumer._thread.fetching = asyncio.Event()
+    fetch = asyncio.create_task(read(consumer, 0))
+    await asyncio.sleep(0)
+    seek = asyncio.create_task(consumer.perform_seek())
+    await asyncio.sleep(0)
+    assert (consumer.flow_active, seek.done()) == (False, False)
+    consumer._thread.fetching.set()
+    [stale] = await fetch
+    await seek
+    assert not consumer.flow_active
+    assert not consumer.ack(stale)  # it comes again
+    [again] = await read(consumer, 0)
+    assert consumer.ack(again)
