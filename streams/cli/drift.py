@@ -107,7 +107,7 @@ def _alert(alert: dict[str, Any]) -> str:
 
 
 def _steps(steps: Sequence[dict[str, Any]]) -> Table:
-    names = ("similarity", "rank1", "diversity", "vendi", "frechet", "mmd2")
+    names = ("similarity", "rank1", "copy_rate", "diversity", "vendi", "frechet", "mmd2", "precision", "coverage")
     table = Table("step", "samples", *names, "advice", "reason", box=None, pad_edge=False)
     for one in steps:
         values = ["" if one.get(name) is None else f"{one[name]:.4f}" for name in names]
