@@ -157,7 +157,7 @@ def _thinned(rows: Floats) -> Floats:
     """Return at most ``MOST_OF_NEIGHBOURS`` rows, evenly spread over all."""
     if len(rows) <= MOST_OF_NEIGHBOURS:
         return rows
-    return rows[np.linspace(0, len(rows) - 1, MOST_OF_NEIGHBOURS).astype(int)]
+    return np.take(rows, np.linspace(0, len(rows) - 1, MOST_OF_NEIGHBOURS).astype(int), axis=0)
 
 
 def _rounded(value: float) -> float:
