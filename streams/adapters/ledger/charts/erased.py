@@ -39,7 +39,9 @@ def take_out(connection: Connection, scope: str, identity: str) -> None:
     changed: dict[str, Any] = {"edition": held.edition + 1}
     if held.calibration:
         calibration = Calibration.from_json(held.calibration)
-        within = (samples.c.window <= calibration.through, samples.c.score.is_not(None))
+        within = [samples.c.window <= calibration.through, samples.c.score.is_not(None)]
+        if held.baseline is not None:
+            within.append(samples.c.window >= held.baseline)
         scores = connection.execute(select(samples.c.score).where(mine, *within)).scalars()
         changed["calibration"] = calibration_without(calibration, identity, scores).to_json()
     connection.execute(delete(samples).where(mine))
