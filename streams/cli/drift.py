@@ -31,6 +31,7 @@ def add_to(app: typer.Typer) -> None:
     group = typer.Typer(help="Charts of similarity over time, their alerts, and what training runs should do.")
     group.command()(show)
     group.command()(baseline)
+    group.command()(prune)
     app.add_typer(group, name="drift", rich_help_panel="Look closer")
 
 
@@ -107,6 +108,35 @@ async def _rebase(
     plan = drift_plan(settings)
     async with opened_database(addressed(settings, "ledger")) as database:
         return plan, await set_baseline(database, plan, model=model, identity=identity, since=since, at=now)
+
+
+def prune(
+    idle: Annotated[str, typer.Option(help="Since when nothing came: such as 90d or 2026-01-31T12:00.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and delete nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete charts of which nothing was judged for long, with everything that is stored of them.
+
+    Those of runs that are over, of former settings and of models that nobody uses. What is on topics stays there; a
+    sample that comes after all begins a chart anew. Needs the ledger alone.
+    """
+    before = moment(idle, datetime.now(UTC), "--idle")
+    gone = asyncio.run(_prune(read_settings(), before, dry_run=dry_run))
+    if as_json:
+        emit({"before": before.isoformat(), "charts": gone, "deleted": not dry_run})
+        return
+    say(f"{len(gone)} charts {'would be' if dry_run else 'are'} deleted: nothing came since {before:%Y-%m-%d %H:%M}")
+    for title in gone:
+        say(f"  {title}")
+
+
+async def _prune(settings: Settings, before: datetime, *, dry_run: bool) -> list[str]:
+    from streams.adapters.ledger.charts.idle import prune as prune_charts
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
+
+    async with opened_database(addressed(settings, "ledger")) as database:
+        return await prune_charts(database, before=before, dry_run=dry_run)
 
 
 async def _drawn(settings: Settings) -> "tuple[list[Drawn], Plan]":

@@ -115,3 +115,17 @@ def test_a_baseline_is_set_for_a_model_and_for_each_person_by_it(ledger, capsys)
 def test_a_baseline_of_nothing_is_told(ledger, capsys):
     assert baseline("--model", "other") == 2
     assert "no chart of model 'other'" in capsys.readouterr().err
+
+
+def test_charts_to_which_nothing_comes_are_deleted_where_that_is_asked_for(ledger, capsys):
+    def prune(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["drift", "prune", "--json", *arguments])
+        assert not ended.value.code
+        return json.loads(capsys.readouterr().out)["charts"]
+
+    assert prune("--idle", "2029-01-01") == []
+    served = ["face_gan", "face_gan@1 anna"]  # what was said of the run is not delivered yet
+    assert prune("--idle", "2031-01-01", "--dry-run") == served
+    assert prune("--idle", "2031-01-01") == served
+    assert prune("--idle", "2031-01-01") == []

@@ -8,7 +8,7 @@ from streams.errors import BadInput
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
-def moment(text: str, now: datetime) -> datetime:
+def moment(text: str, now: datetime, option: str = "--since") -> datetime:
     """Return the moment that a person means: so long ago, or a date and time, in UTC where no zone is said.
 
     Raises:
@@ -19,5 +19,5 @@ def moment(text: str, now: datetime) -> datetime:
     try:
         said = datetime.fromisoformat(text)
     except ValueError as error:
-        raise BadInput(f"--since {text!r} is no moment: expected such as 90m, 2h, 3d or 2026-01-31T12:00") from error
+        raise BadInput(f"{option} {text!r} is no moment: expected such as 90m, 2h, 3d or 2026-01-31T12:00") from error
     return said if said.tzinfo else said.replace(tzinfo=UTC)
