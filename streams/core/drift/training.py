@@ -161,4 +161,4 @@ def _thinned(rows: Floats) -> Floats:
 
 
 def _rounded(value: float) -> float:
-    return round(value, 6)
+    return round(value, 6) + 0.0  # never -0.0
