@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from streams.cli.terminal.output import Json, console, emit
+from streams.cli.terminal.output import Json, console, emit, say
 from streams.errors import LikenessError
 from streams.settings import read_settings
 from streams.wheels import Report
@@ -26,8 +26,8 @@ class Size:
 
     arl: float = 370.0
     """Windows between false alarms for which limits are set."""
-    streams: int = 1000
-    estimated_streams: int = 400
+    streams: int = 600
+    estimated_streams: int = 200
     scores: int = SCORES
 
 
@@ -56,7 +56,7 @@ def main(
     if as_json:
         emit(result)
     else:
-        console.print(tables(result), highlight=False, markup=False)
+        say(tables(result))
 
 
 def measured(pools: Mapping[float, Scores], size: Size, report: Report) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """What it costs that the law in control is not known, but estimated from the first scores of a stream."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain, islice, repeat
 from statistics import fmean
 from typing import Any
 
 import numpy as np
 
+from streams.core.drift.chart import Observation
 from streams.core.drift.fold import Control
 from streams.core.drift.limits import cusum_limit
 from streams.core.drift.run_length import cusum_arl
@@ -18,7 +18,7 @@ from tests.bench.drift.streams import EACH, calibrated, charted, drawn, plan_of
 
 #: Calibration scores.
 SIZES = (50, 200, 1000)
-#: A drift that is not found within so many windows is counted as found then.
+#: A drift that is not found within so many windows counts as found in the next one.
 LONGEST_DELAY = 500
 
 
@@ -37,8 +37,7 @@ def estimated(
     """
     rows = {}
     for size in SIZES:
-        row = partial(_row, pools, arl, rung, streams)
-        rows[str(size)] = row(size, seed)
+        rows[str(size)] = _row(pools, arl, rung, streams, size, seed)
         report(f"{size} calibration scores: {rows[str(size)]}")
     return rows
 
@@ -76,7 +75,9 @@ def _row(pools: Mapping[float, Scores], arl: float, rung: float, streams: int, s
     }
 
 
-def _first_above(limits: Mapping[str, float], windows: Any, control: Control, longest: int) -> dict[str, int]:
+def _first_above(
+    limits: Mapping[str, float], windows: Iterator[list[Observation]], control: Control, longest: int
+) -> dict[str, int]:
     """Return after how many windows the chart is above each limit first; one more than ``longest`` where it is not."""
     first = dict.fromkeys(limits, longest + 1)
     for length, (point, _) in enumerate(islice(charted(windows, control), longest), start=1):

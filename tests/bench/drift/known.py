@@ -9,10 +9,11 @@ from typing import Any
 
 import numpy as np
 
+from streams.core.drift.calibration import Calibration
 from streams.core.drift.fold import Control
 from tests.bench.drift.pool import IN_CONTROL, Scores
 from tests.bench.drift.promise import Law, delay
-from tests.bench.drift.streams import EACH, calibrated, charted, drawn, known_plan_of
+from tests.bench.drift.streams import EACH, charted, drawn, known_plan_of, observed
 
 #: Steps in control before a drift begins.
 ONSET = 50
@@ -53,7 +54,8 @@ def known(
         report: Takes lines of progress.
     """
     well = pools[IN_CONTROL]
-    plan, calibration = known_plan_of(arl, len(well)), calibrated(well)
+    # All in one window: windows that are drawn from a known law vary as their samples say, and not by chance otherwise.
+    plan, calibration = known_plan_of(arl, len(well)), Calibration.of(observed(-1, well), -1)
     control = Control(plan, calibration)
     laws = {strength: Law.of(scores, calibration, EACH) for strength, scores in pools.items()}
     longest = round(_FAR_TOO_LONG * arl)

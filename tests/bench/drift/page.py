@@ -1,14 +1,18 @@
 """The tables of ``docs/DRIFT.md`` that nobody writes by hand."""
 
 from pathlib import Path
+from textwrap import fill
 from typing import Any
 
 from streams.errors import BadInput
+from tests.bench.drift.estimated import LONGEST_DELAY
 from tests.bench.drift.known import LADDER, ONSET, STEPS_A_RUNG
 from tests.bench.drift.pool import IN_CONTROL
 from tests.bench.drift.streams import EACH
 
 BEGIN, END = "<!-- written by make drift: begin -->", "<!-- written by make drift: end -->"
+#: Of a line of text, in characters.
+WIDTH = 120
 
 
 def publish(result: dict[str, Any], page: Path) -> None:
@@ -29,11 +33,19 @@ def tables(result: dict[str, Any]) -> str:
     known, estimated = result["known"], result["estimated"]
     rows = [("in control", known["in_control"]), *known["delays"].items()]
     size = min(result["pool"].values())
-    lines = [
+    of_known = (
         f"One person by the DCGAN at strength {IN_CONTROL:.2f} is in control; {size:,} scored samples of each strength,"
         f" drawn {EACH} a window. The law is known, the limit {known['limit']:.3f} is that of the published tables for"
         f" {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them. `{LADDER}` goes up one rung"
-        f" every {STEPS_A_RUNG} windows. A delay counts from the drift's first window.",
+        f" every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
+    )
+    of_estimated = (
+        f"The same where the law is estimated from the first scores of a stream; the drift is a step to"
+        f" {result['rung']:.2f}, and each of {result['estimated_streams']} streams has a calibration of its own. A"
+        f" drift that is not found within {LONGEST_DELAY} windows counts as found in the next one."
+    )
+    lines = [
+        fill(of_known, WIDTH),
         "",
         "| stream | windows until an alert: promised | measured | standard error | streams |",
         "|---|---|---|---|---|",
@@ -43,8 +55,7 @@ def tables(result: dict[str, Any]) -> str:
             for name, row in rows
         ),
         "",
-        f"The same where the law is estimated from the first scores of a stream; the drift is a step to"
-        f" {result['rung']:.2f}, and each of {result['estimated_streams']} streams has a calibration of its own.",
+        fill(of_estimated, WIDTH),
         "",
         "| calibration scores | limit | calibrations that run as long as promised | streams that speak falsely within"
         " that time | delay: mean | nine in ten |",
