@@ -47,6 +47,9 @@ faults-long: .venv/ready ## The same for an hour, and write docs/RELIABILITY.md
 bench: .venv/ready $(if $(PEER),.venv-bench/ready) ## Measure everything in one run (PEER=1: deepface beside it)
 	@$(BIN)/python -m tests.bench $(ARGS)
 
+drift: .venv/ready ## Hold the charts to their promises on drift of a known size, and write it into docs/DRIFT.md
+	@$(BIN)/python -m tests.bench.drift --publish docs/DRIFT.md $(ARGS)
+
 .venv-bench/ready: tests/bench/deepface.txt
 	@echo "setting up .venv-bench with deepface (once; six gigabytes)" >&2
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -75,4 +78,4 @@ lock-bench: ## Write tests/bench/deepface.txt anew from deepface.in
 clean: ## Delete the virtual environments and every cache in the checkout
 	@rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-.PHONY: help setup demo test unit faults faults-long bench lock-bench check format lock clean
+.PHONY: help setup demo test unit faults faults-long bench drift lock-bench check format lock clean

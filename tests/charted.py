@@ -78,9 +78,9 @@ async def gallery_of(verdicts: Iterable[SampleJudged]) -> InMemoryGallery:
     gallery, rng = InMemoryGallery(STUB_SPACE), np.random.default_rng(9)
     towards = {name: np.eye(8)[number] for number, name in enumerate(PEOPLE)}
     for name, direction in towards.items():
-        vectors = [unit((direction + 0.2 * rng.normal(size=8)).astype(np.float32)) for _ in range(3)]
+        vectors = [unit((direction + 0.2 * rng.normal(size=8)).astype(np.float32)) for _ in range(6)]
         references = [Reference(f"{name}-{n}", name, Origin.SYNTHETIC, "0" * 64, one) for n, one in enumerate(vectors)]
-        await gallery.enrol(Identity(name, Origin.SYNTHETIC, centroid(vectors), 3, 1.0), references)
+        await gallery.enrol(Identity(name, Origin.SYNTHETIC, centroid(vectors), 6, 1.0), references)
     near = {
         one.sample_id: unit((towards[one.identity] + 0.2 * rng.normal(size=8)).astype(np.float32)) for one in verdicts
     }

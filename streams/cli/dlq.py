@@ -1,11 +1,10 @@
 """``likeness dlq``: look at dead letters, and send them back."""
 
 import asyncio
-import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,6 +12,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.terminal.moments import moment
 from streams.cli.terminal.output import Json, emit, page, printable, say
 from streams.core.redrive import MOST_REDRIVES, WAYS_IN
 from streams.errors import BadInput
@@ -28,8 +28,6 @@ Reason = Annotated[DeadReason | None, typer.Option(help="Only those that died of
 From = Annotated[str | None, typer.Option(help=f"Only those that came from: {', '.join(sorted(WAYS_IN))}.")]
 Since = Annotated[str | None, typer.Option(help="Only later ones: such as 90m, 2h, 3d or 2026-01-31T12:00.")]
 Limit = Annotated[int | None, typer.Option(min=1, help="So many at most.")]
-
-_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 
 
 def add_to(app: typer.Typer) -> None:
@@ -114,21 +112,6 @@ def _wanted(
     if topic is not None and topic not in WAYS_IN:
         raise BadInput(f"nothing comes in on {topic!r}: choose one of {', '.join(sorted(WAYS_IN))}")
     return Wanted(ids, reason, topic, None if since is None else moment(since, datetime.now(UTC)))
-
-
-def moment(text: str, now: datetime) -> datetime:
-    """Return the moment that a person means: so long ago, or a date and time, in UTC where no zone is said.
-
-    Raises:
-        BadInput: If it is neither.
-    """
-    if ago := re.fullmatch(r"(\d{1,5})([smhd])", text):
-        return now - timedelta(**{_UNITS[ago[2]]: int(ago[1])})
-    try:
-        said = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(f"--since {text!r} is no moment: expected such as 90m, 2h, 3d or 2026-01-31T12:00") from error
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
 
 
 @asynccontextmanager

@@ -3,17 +3,20 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
 from rich.table import Table
 
-from streams.cli.terminal.output import Json, emit, page, printable
+from streams.cli.terminal.moments import moment
+from streams.cli.terminal.output import Json, emit, page, printable, say
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from streams.adapters.ledger.charts.baseline import Rebased
     from streams.core.drift.drawn import Drawn
     from streams.core.drift.plan import Plan
 
@@ -27,12 +30,9 @@ def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
     group = typer.Typer(help="Charts of similarity over time, their alerts, and what training runs should do.")
     group.command()(show)
-    group.callback()(_drift)
+    group.command()(baseline)
+    group.command()(prune)
     app.add_typer(group, name="drift", rich_help_panel="Look closer")
-
-
-def _drift() -> None:
-    """Keep `drift show` two words: a group of one command would be that command."""
 
 
 def show(
@@ -61,6 +61,82 @@ def show(
     for one in drawn:
         if run and one.steps:
             page.print(_steps(one.steps))
+
+
+def baseline(
+    model: Annotated[str, typer.Option(help="The model whose charts begin anew.")],
+    identity: Annotated[
+        str | None, typer.Option(help="Only this person's; left out: everybody's, and the model's own.")
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option(help="When the change was made: such as 90m, 2h or 2026-01-31T12:00; left out: now.")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Set a new baseline after a change that was wanted, such as a new model version or other references.
+
+    The next LIKENESS_DRIFT_CALIBRATION scores from the first whole window on say what is in control. What was charted
+    before stays as it is, and alerts that stood are cleared. Needs the ledger alone.
+    """
+    now = datetime.now(UTC)
+    begins = now if since is None else moment(since, now)
+    if begins > now:
+        raise BadInput(f"expected a change that has been made, got one of {begins:%Y-%m-%d %H:%M:%S%z}: wait for it")
+    plan, done = asyncio.run(_rebase(read_settings(), model, identity, begins, now))
+    if not done.charts:
+        whose = f"model {model!r}" if identity is None else f"model {model!r} and identity {identity!r}"
+        raise BadInput(f"no chart of {whose}: `likeness drift show` lists those that there are")
+    from streams.core.drift.notices import start_of
+
+    at = start_of(done.begins, plan).isoformat()
+    if as_json:
+        emit({"baseline": at, "charts": done.charts, "cleared": done.cleared})
+        return
+    say(f"{len(done.charts)} charts begin anew at {at}, {done.cleared} alerts are cleared with it:")
+    for title in done.charts:
+        say(f"  {title}")
+
+
+async def _rebase(
+    settings: Settings, model: str, identity: str | None, since: datetime, now: datetime
+) -> "tuple[Plan, Rebased]":
+    from streams.adapters.ledger.charts.baseline import set_baseline
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
+    from streams.cli.wiring.plan import drift_plan
+
+    plan = drift_plan(settings)
+    async with opened_database(addressed(settings, "ledger")) as database:
+        return plan, await set_baseline(database, plan, model=model, identity=identity, since=since, at=now)
+
+
+def prune(
+    idle: Annotated[str, typer.Option(help="Since when nothing came: such as 90d or 2026-01-31T12:00.")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and delete nothing.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Delete charts of which nothing was judged for long, with everything that is stored of them.
+
+    Those of runs that are over, of former settings and of models that nobody uses. What is on topics stays there; a
+    sample that comes after all begins a chart anew. Needs the ledger alone.
+    """
+    before = moment(idle, datetime.now(UTC), "--idle")
+    gone = asyncio.run(_prune(read_settings(), before, dry_run=dry_run))
+    if as_json:
+        emit({"before": before.isoformat(), "charts": gone, "deleted": not dry_run})
+        return
+    say(f"{len(gone)} charts {'would be' if dry_run else 'are'} deleted: nothing came since {before:%Y-%m-%d %H:%M}")
+    for title in gone:
+        say(f"  {title}")
+
+
+async def _prune(settings: Settings, before: datetime, *, dry_run: bool) -> list[str]:
+    from streams.adapters.ledger.charts.idle import prune as prune_charts
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
+
+    async with opened_database(addressed(settings, "ledger")) as database:
+        return await prune_charts(database, before=before, dry_run=dry_run)
 
 
 async def _drawn(settings: Settings) -> "tuple[list[Drawn], Plan]":
@@ -107,7 +183,7 @@ def _alert(alert: dict[str, Any]) -> str:
 
 
 def _steps(steps: Sequence[dict[str, Any]]) -> Table:
-    names = ("similarity", "rank1", "diversity", "vendi", "frechet", "mmd2")
+    names = ("similarity", "rank1", "copy_rate", "diversity", "vendi", "frechet", "mmd2", "precision", "coverage")
     table = Table("step", "samples", *names, "advice", "reason", box=None, pad_edge=False)
     for one in steps:
         values = ["" if one.get(name) is None else f"{one[name]:.4f}" for name in names]

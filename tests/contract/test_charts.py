@@ -160,7 +160,7 @@ async def test_every_step_of_a_training_run_is_advised_on_and_is_complete_once_t
     assert {one["samples"] for one in last.values()} == {8}
     for one in last.values():
         assert {"similarity", "rank1", "diversity", "vendi", "frechet", "mmd2", "copy_rate", "leak_rate"} <= set(one)
-        assert one["references"] == 3
+        assert (one["references"], one["measured"], one["embedded"]) == (6, 8, 8)
     assert last[900]["advice"] == "best-so-far"
     assert last[1100]["advice"] == "stop"
     assert last[1100]["best_step"] < 900

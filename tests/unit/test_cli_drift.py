@@ -93,3 +93,39 @@ def test_a_name_without_a_chart_is_told(ledger, capsys):
         main(["drift", "show", "--identity", "nobody"])
     assert ended.value.code == 2
     assert "no chart of identity 'nobody'" in capsys.readouterr().err
+
+
+def baseline(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "baseline", *arguments])
+    return int(ended.value.code or 0)
+
+
+def test_a_baseline_is_set_for_a_model_and_for_each_person_by_it(ledger, capsys):
+    assert baseline("--model", "face_gan", "--since", "2030-01-01T00:00", "--json") == 2
+    assert "expected a change that has been made" in capsys.readouterr().err
+    assert baseline("--model", "face_gan", "--since", "2026-01-01T00:01", "--json") == 0
+    done = json.loads(capsys.readouterr().out)
+    assert done == {"baseline": "2026-01-01T00:05:00+00:00", "charts": ["face_gan", "face_gan@1 anna"], "cleared": 0}
+    run("--json")
+    shown = {one["kind"]: one["baseline"] for one in json.loads(capsys.readouterr().out)["charts"]}
+    assert shown == {"identity": done["baseline"], "model": done["baseline"], "run": None}
+
+
+def test_a_baseline_of_nothing_is_told(ledger, capsys):
+    assert baseline("--model", "other") == 2
+    assert "no chart of model 'other'" in capsys.readouterr().err
+
+
+def test_charts_to_which_nothing_comes_are_deleted_where_that_is_asked_for(ledger, capsys):
+    def prune(*arguments: str) -> list[str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["drift", "prune", "--json", *arguments])
+        assert not ended.value.code
+        return json.loads(capsys.readouterr().out)["charts"]
+
+    assert prune("--idle", "2029-01-01") == []
+    served = ["face_gan", "face_gan@1 anna"]  # what was said of the run is not delivered yet
+    assert prune("--idle", "2031-01-01", "--dry-run") == served
+    assert prune("--idle", "2031-01-01") == served
+    assert prune("--idle", "2031-01-01") == []

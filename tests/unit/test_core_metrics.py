@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams.core.metrics.distances import frechet, kid, mmd2
-from streams.core.metrics.diversity import vendi
+from streams.core.metrics.diversity import mean_similarity, vendi
 from streams.core.metrics.identification import identification
 from streams.core.metrics.manifold import manifold
 from streams.core.metrics.sketch import Floats, Sketch
@@ -141,3 +141,11 @@ def test_what_cannot_be_measured_is_refused_with_what_was_expected():
         Sketch.of(np.array([[1.0, np.nan]]))
     with pytest.raises(ValueError, match="two identities"):
         identification(REAL[:1], [0], REAL[:1])
+
+
+def test_the_mean_similarity_is_that_of_all_pairs():
+    rows = unit(REAL)
+    pairs = (rows @ rows.T)[~np.eye(len(rows), dtype=bool)]
+    assert mean_similarity(Sketch.of(rows)) == pytest.approx(pairs.mean(), abs=1e-12)
+    with pytest.raises(ValueError, match="at least 2 rows"):
+        mean_similarity(Sketch.of(rows[:1]))

@@ -9,7 +9,7 @@ import pytest
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.redrives import SqlRedrives
 from streams.adapters.ledger.samples import SqlLedger
-from streams.cli.dlq import moment
+from streams.cli.terminal.moments import moment
 from streams.core import deadletter
 from streams.core.deadletter import Burial, Kept
 from streams.core.faces import Undecodable

@@ -132,6 +132,6 @@ def _steps(
     measured = []
     for step in sorted(by_step):
         names = sorted({one.identity for one in by_step[step]})
-        theirs = [vector for name in names for vector in references.get(name, ())]
+        theirs = {name: references.get(name, ()) for name in names}
         measured.append((step, measure_step(by_step[step], embeddings, theirs)))
     return tuple(measured)

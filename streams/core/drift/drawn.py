@@ -19,6 +19,8 @@ class Drawn:
     chart: Chart
     calibration: Calibration | None
     """None while samples in control are still gathered."""
+    baseline: int | None
+    """The first window that says what is in control, where somebody has set it; points before it are history."""
     points: tuple[Point, ...]
     said: tuple[Notice, ...]
     """The last on each alert, and on each training step."""
@@ -49,6 +51,7 @@ class Drawn:
             "identity": chart.identity or None,
             "run_id": chart.run or None,
             "embedding_space": Chart.space_of(chart.scope),
+            "baseline": None if self.baseline is None else start_of(self.baseline, plan).isoformat(),
             "calibration": None if calibration is None else _described(calibration),
             "limit": plan.cusum_limit,
             "points": [_point(chart, point, plan) for point in self.points],

@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from streams import topics
+from streams.core.drift.advice import advise
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind
 from streams.core.drift.fold import Alert
 from streams.core.drift.plan import Plan
-from streams.core.drift.training import StepMetrics, advise
+from streams.core.drift.training import StepMetrics
 from streams.core.ids import alert_id, feedback_id
 from streams.core.records import Record
 from streams.events import Body, DriftAlerted, MovedBy, TrainingAdvised, cloud_event, to_json
@@ -168,7 +169,7 @@ def step_notices(
             reason=found.reason,
             best_step=found.best_step,
             embedding_space=Chart.space_of(scope),
-            **metrics.model_dump(exclude={"measured"}),
+            **metrics.model_dump(),
         )
         if before is None:
             told.append(_notice(subject, step, body))

@@ -1,28 +1,30 @@
-"""What one step of a training run is like, and what the steps so far advise."""
+"""What one step of a training run is like: everything that is measured on its samples."""
 
 import math
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict
+from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from streams.core.drift.calibration import FEWEST_IN_WINDOW
 from streams.core.drift.chart import PER_SIMILARITY, Observation
-from streams.core.drift.moments import Moments, frechet, mean_similarity, mmd2, vendi
 from streams.core.faces import Embedding
+from streams.core.metrics.distances import frechet, mmd2
+from streams.core.metrics.diversity import mean_similarity, vendi
+from streams.core.metrics.manifold import manifold
+from streams.core.metrics.sketch import Floats, Sketch
 from streams.events import ABSTENTIONS, ReasonCode
 
-#: Standard errors: a step below the best one by so many is worse, by so many in each of the last steps is lost.
-WORSE, MUCH_WORSE = 2.0, 3.0
-#: So many steps in a row below the best one, and no recovery is waited for.
-LOST_STEPS = 3
-#: Part of the best step's diversity below which a step counts as collapsed.
-COLLAPSED = 0.5
-#: Copies are too many where their share is above this beyond doubt.
-COPIES = 0.01
+#: Diversity and distances of fewer embeddings say nothing, nor do distances to fewer references.
+FEWEST_EMBEDDED = FEWEST_IN_WINDOW
+#: Neighbours that precision, recall, density and coverage look at, and rows of either side below which these say
+#: nothing: the reach of a row would be that of a good part of all.
+NEIGHBOURS, FEWEST_OF_NEIGHBOURS = 5, 20
+#: Of more rows, so many are compared with each other: all pairs of them fit into memory.
+MOST_OF_NEIGHBOURS = 1000
 _COPY_CODES = frozenset({ReasonCode.COPY.value, ReasonCode.NEAR_COPY.value})
 _ABSTENTION_CODES = frozenset(code.value for code in ABSTENTIONS)
 
@@ -43,11 +45,19 @@ class StepMetrics(BaseModel):
     copy_rate: float | None = None
     leak_rate: float | None = None
     abstention_rate: float | None = None
+    embedded: int = 0
+    """Those of ``measured`` whose embedding is there: what everything from here on rests on."""
     diversity: float | None = None
     vendi: float | None = None
+    references: int = 0
+    references_diversity: float | None = None
+    references_vendi: float | None = None
     frechet: float | None = None
     mmd2: float | None = None
-    references: int = 0
+    precision: float | None = None
+    recall: float | None = None
+    density: float | None = None
+    coverage: float | None = None
 
     @property
     def error(self) -> float:
@@ -57,26 +67,17 @@ class StepMetrics(BaseModel):
         return self.similarity_sd / math.sqrt(self.measured)
 
 
-@dataclass(frozen=True)
-class Advice:
-    """What to do, and why."""
-
-    advice: Literal["continue", "best-so-far", "stop"]
-    reason: str
-    best_step: int | None
-
-
 def measure_step(
     observations: Sequence[Observation],
     embeddings: Mapping[str, Embedding],
-    references: Sequence[Embedding],
+    references: Mapping[str, Sequence[Embedding]],
 ) -> StepMetrics:
     """Return the metrics of one step.
 
     Args:
         observations: All its samples, in any order.
         embeddings: By sample id, of those that have one.
-        references: Unit vectors: the enrolled references of the identities that the samples should show.
+        references: By identity, the enrolled references of those that the samples should show: unit vectors.
     """
     ordered = sorted(observations, key=lambda one: one.sample_id)
     n = len(ordered)
@@ -100,7 +101,6 @@ def measure_step(
         copy_rate=_share(ordered, _COPY_CODES),
         leak_rate=_share(ordered, {ReasonCode.LEAK.value}),
         abstention_rate=_share(ordered, _ABSTENTION_CODES),
-        references=len(references),
         **found,
         **_of_embeddings(measured, embeddings, references),
     )
@@ -113,68 +113,52 @@ def _share(observations: Sequence[Observation], codes: frozenset[str] | set[str]
 
 
 def _of_embeddings(
-    observations: Sequence[Observation], embeddings: Mapping[str, Embedding], references: Sequence[Embedding]
-) -> dict[str, float | None]:
-    by_identity: defaultdict[str, list[Embedding]] = defaultdict(list)
+    observations: Sequence[Observation],
+    embeddings: Mapping[str, Embedding],
+    references: Mapping[str, Sequence[Embedding]],
+) -> dict[str, Any]:
+    made: defaultdict[str, list[Embedding]] = defaultdict(list)
     for one in observations:
         if one.sample_id in embeddings:
-            by_identity[one.identity].append(embeddings[one.sample_id])
-    if not by_identity:
-        return {}
-    within = {name: Moments.of(by_identity[name]) for name in sorted(by_identity)}
-    pairs = {name: moments.n * (moments.n - 1) for name, moments in within.items() if moments.n > 1}
-    alike = math.fsum((mean_similarity(within[name]) or 0.0) * count for name, count in pairs.items())
-    everything = sum(list(within.values())[1:], start=next(iter(within.values())))
-    theirs = Moments.of(references) if references else None
-    return {
-        "diversity": _rounded(1 - alike / sum(pairs.values())) if pairs else None,
-        "vendi": _rounded(vendi(everything)),
-        "frechet": _rounded(frechet(everything, theirs)) if theirs else None,
-        "mmd2": _rounded(mmd2(everything, theirs)) if theirs else None,
-    }
+            made[one.identity].append(embeddings[one.sample_id])
+    fake, real = _rows(made), _rows(references)
+    found: dict[str, Any] = {"embedded": len(fake), "references": len(real)}
+    if len(fake) >= FEWEST_EMBEDDED:
+        found |= {"diversity": _diversity(made), "vendi": _rounded(vendi(Sketch.of(fake)))}
+    if len(real) >= FEWEST_EMBEDDED:
+        varied = _rounded(vendi(Sketch.of(real)))
+        found |= {"references_diversity": _diversity(references), "references_vendi": varied}
+    if min(len(fake), len(real)) >= FEWEST_EMBEDDED:
+        both = Sketch.of(real), Sketch.of(fake)
+        found |= {"frechet": _rounded(frechet(*both)), "mmd2": _rounded(mmd2(*both))}
+    if min(len(fake), len(real)) >= FEWEST_OF_NEIGHBOURS:
+        near = manifold(_thinned(real), _thinned(fake), k=NEIGHBOURS)
+        found |= {name: _rounded(value) for name, value in asdict(near).items()}
+    return found
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(value, 6)
+def _rows(by_identity: Mapping[str, Sequence[Embedding]]) -> Floats:
+    """Return all of them, person by person, shape (n, d)."""
+    rows = [one for name in sorted(by_identity) for one in by_identity[name]]
+    return np.stack(rows).astype(np.float64) if rows else np.empty((0, 0))
 
 
-def advise(steps: Sequence[tuple[int, StepMetrics]]) -> Advice:
-    """Return what to do at the last of these steps, from it and all before it, in order.
-
-    Stop where images are copied, where the samples are all alike, or where similarity has been far below the best
-    step's for long; keep the best step's checkpoint where this step is worse than it; else continue.
-    """
-    step, now = steps[-1]
-    known = [(one, metrics) for one, metrics in steps if metrics.similarity is not None and metrics.error < math.inf]
-    best_step, best = max(known, key=lambda each: (each[1].similarity or 0.0, each[0]), default=(None, None))
-    copies = round((now.copy_rate or 0.0) * now.samples)
-    if copies and _surely_above(copies, now.samples) > COPIES:
-        return Advice("stop", f"{copies} of {now.samples} samples copy an image", best_step)
-    if best is None or best_step is None:
-        return Advice("continue", f"{now.measured} samples with a face are too few to compare steps by", None)
-    if now.error == math.inf:
-        return Advice("continue", f"{now.measured} samples with a face are too few to compare with", best_step)
-    if now.diversity is not None and best.diversity and now.diversity < COLLAPSED * best.diversity:
-        said = f"diversity is {now.diversity:.3f}, less than half of the {best.diversity:.3f} of step {best_step}"
-        return Advice("stop", f"the samples collapse: {said}", best_step)
-    behind = [_behind(metrics, best) for one, metrics in known if one > best_step]
-    said = f"similarity {now.similarity:.4f} is below the {best.similarity:.4f} of step {best_step}"
-    if len(behind) >= LOST_STEPS and all(one > MUCH_WORSE for one in behind[-LOST_STEPS:]):
-        return Advice("stop", f"{said} by more than {MUCH_WORSE:g} standard errors, {LOST_STEPS} steps long", best_step)
-    if step != best_step and _behind(now, best) > WORSE:
-        return Advice("best-so-far", f"{said} by more than {WORSE:g} standard errors", best_step)
-    return Advice("continue", "no step before was better beyond doubt, and nothing is copied", best_step)
+def _diversity(by_identity: Mapping[str, Sequence[Embedding]]) -> float | None:
+    """Return 1 - the mean cosine of two of one identity; None where nobody has two."""
+    within = [Sketch.of(np.stack(found)) for _, found in sorted(by_identity.items()) if len(found) > 1]
+    if not within:
+        return None
+    pairs = [one.count * (one.count - 1) for one in within]
+    alike = math.fsum(mean_similarity(one) * count for one, count in zip(within, pairs, strict=True))
+    return _rounded(1 - alike / sum(pairs))
 
 
-def _behind(step: StepMetrics, best: StepMetrics) -> float:
-    """Return how many standard errors of the difference a step's similarity is below the best one's."""
-    error = math.hypot(step.error, best.error)
-    apart = (best.similarity or 0.0) - (step.similarity or 0.0)
-    return apart / error if error > 0 else (math.inf if apart > 0 else 0.0)
+def _thinned(rows: Floats) -> Floats:
+    """Return at most ``MOST_OF_NEIGHBOURS`` rows, evenly spread over all."""
+    if len(rows) <= MOST_OF_NEIGHBOURS:
+        return rows
+    return np.take(rows, np.linspace(0, len(rows) - 1, MOST_OF_NEIGHBOURS).astype(int), axis=0)
 
 
-def _surely_above(hits: int, n: int) -> float:
-    """Return the lower end of Wilson's 95 % interval for a share of ``hits`` in ``n`` (Wilson 1927)."""
-    z, p = 1.96, hits / n
-    centre, width = p + z * z / (2 * n), z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return (centre - width) / (1 + z * z / n)
+def _rounded(value: float) -> float:
+    return round(value, 6) + 0.0  # never -0.0

@@ -1,4 +1,4 @@
-"""How many different faces a set amounts to."""
+"""How many different faces a set amounts to, and how alike they are."""
 
 import numpy as np
 
@@ -22,3 +22,17 @@ def vendi(sketch: Sketch) -> float:
     values = np.linalg.eigvalsh(sketch.second / sketch.count)
     values = values[values > 1e-12]
     return float(np.exp(-(values * np.log(values)).sum()))
+
+
+def mean_similarity(sketch: Sketch) -> float:
+    """Return the mean cosine of two different rows, in [-1, 1].
+
+    Raises:
+        ValueError: If there are fewer than two rows, or rows of another length than 1.
+
+    >>> mean_similarity(Sketch.of(np.eye(4)[[0, 0, 1]])) * 3
+    1.0
+    """
+    require(sketch, 2)
+    require_unit(sketch)
+    return float(sketch.total @ sketch.total - sketch.count) / (sketch.count * (sketch.count - 1))

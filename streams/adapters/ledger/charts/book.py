@@ -150,13 +150,15 @@ def _has_news(row: Row[Any], open_from: int) -> bool:
 def _page(connection: Connection, row: Row[Any], open_from: int) -> Page:
     kind = Kind(row.kind)
     calibration = Calibration.from_json(row.calibration) if row.calibration else None
-    begin = row.dirty
+    since = _BEGINNING if row.baseline is None else row.baseline
+    begin = max(row.dirty, since)  # what comes late for before the baseline changes nothing any more
     if calibration is None or begin <= calibration.through:
-        calibration, begin = None, _BEGINNING  # what comes into its windows makes another one
+        calibration, begin = None, since  # what comes into its windows makes another one
     keys = connection.execute(select(charts.c.chart).where(charts.c.scope == row.scope)).scalars()
     known = {key: Chart.of(key) for key in sorted(keys)}
-    before = _last_points(connection, list(known), begin) if calibration else {}
-    from_ = {key: before[key].window if key in before else _through(calibration) for key in known}
+    before = _last_points(connection, list(known), since, begin) if calibration else {}
+    through = since - 1 if calibration is None else calibration.through
+    from_ = {key: before[key].window if key in before else through for key in known}
     until = samples.c.window < (_END if kind is Kind.RUN else open_from)
     held = [
         observation_of(found, known)
@@ -165,7 +167,9 @@ def _page(connection: Connection, row: Row[Any], open_from: int) -> Page:
     ]
     calibrating: list[Observation] = []
     if calibration is not None and kind is not Kind.IDENTITY:
-        within = select(samples).where(samples.c.scope == row.scope, samples.c.window <= calibration.through)
+        within = select(samples).where(
+            samples.c.scope == row.scope, samples.c.window.between(since, calibration.through)
+        )
         calibrating = [observation_of(found, known) for found in connection.execute(within)]
     standing = [
         alert_id(key, one.alert.statistic, one.alert.raised)
@@ -192,15 +196,11 @@ def _page(connection: Connection, row: Row[Any], open_from: int) -> Page:
     )
 
 
-def _through(calibration: Calibration | None) -> int:
-    return _BEGINNING if calibration is None else calibration.through
-
-
-def _last_points(connection: Connection, keys: Sequence[str], begin: int) -> dict[str, Point]:
-    """Return the last point of each chart before a window."""
+def _last_points(connection: Connection, keys: Sequence[str], since: int, begin: int) -> dict[str, Point]:
+    """Return the last point of each chart before a window, none from before the baseline."""
     last = (
         select(points.c.chart, func.max(points.c.window).label("window"))
-        .where(points.c.chart.in_(keys), points.c.window < begin)
+        .where(points.c.chart.in_(keys), points.c.window >= since, points.c.window < begin)
         .group_by(points.c.chart)
         .subquery()
     )

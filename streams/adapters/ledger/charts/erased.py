@@ -39,7 +39,9 @@ def take_out(connection: Connection, scope: str, identity: str) -> None:
     changed: dict[str, Any] = {"edition": held.edition + 1}
     if held.calibration:
         calibration = Calibration.from_json(held.calibration)
-        within = (samples.c.window <= calibration.through, samples.c.score.is_not(None))
+        within = [samples.c.window <= calibration.through, samples.c.score.is_not(None)]
+        if held.baseline is not None:
+            within.append(samples.c.window >= held.baseline)
         scores = connection.execute(select(samples.c.score).where(mine, *within)).scalars()
         changed["calibration"] = calibration_without(calibration, identity, scores).to_json()
     connection.execute(delete(samples).where(mine))
@@ -47,7 +49,7 @@ def take_out(connection: Connection, scope: str, identity: str) -> None:
     keys = list(connection.execute(select(charts.c.chart).where(charts.c.scope == scope)).scalars())
     others = connection.execute(select(samples.c.sample_id).where(samples.c.scope == scope).limit(1)).first()
     if others is None or any(_is_named(key, identity) for key in keys):
-        _delete(connection, scope, keys)
+        delete_scope(connection, scope, keys)
     else:
         _rewrite_points(connection, keys, identity)
         _rewrite_alerts(connection, scope, identity)
@@ -59,7 +61,8 @@ def _is_named(chart: str, identity: str) -> bool:
     return any(names(part.encode(), identity) for part in parts)
 
 
-def _delete(connection: Connection, scope: str, keys: list[str]) -> None:
+def delete_scope(connection: Connection, scope: str, keys: list[str]) -> None:
+    """Delete a scope with its charts, their samples and all that was told of them."""
     said = connection.execute(select(notices.c.subject, notices.c.revision).where(notices.c.scope == scope))
     told = [{"told": name} for row in said for name in told_ids(row.subject, row.revision)]
     if told:

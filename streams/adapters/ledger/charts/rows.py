@@ -26,6 +26,8 @@ scopes = Table(
     # The first window that is to be looked at anew; none where nothing is.
     Column("dirty", BigInteger),
     Column("calibration", Text),
+    # The first window that says what is in control, where that is not the first of all. Time alone: no run has one.
+    Column("baseline", BigInteger),
 )
 charts = Table(
     "drift_chart",

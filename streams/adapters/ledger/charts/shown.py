@@ -26,7 +26,9 @@ async def drawn(database: Database, plan: Plan) -> list[Drawn]:
 
 def _drawn(connection: Connection, plan: Plan) -> list[Drawn]:
     held = connection.execute(
-        select(charts.c.chart, scopes.c.scope, scopes.c.calibration).join(scopes, charts.c.scope == scopes.c.scope)
+        select(charts.c.chart, scopes.c.scope, scopes.c.calibration, scopes.c.baseline).join(
+            scopes, charts.c.scope == scopes.c.scope
+        )
     )
     rows = {row.chart: row for row in held if Chart.of(row.chart).basis.startswith(f"{plan.version} ")}
     by_chart: defaultdict[str, list[Point]] = defaultdict(list)
@@ -40,6 +42,7 @@ def _drawn(connection: Connection, plan: Plan) -> list[Drawn]:
         Drawn(
             chart=Chart.of(key),
             calibration=Calibration.from_json(rows[key].calibration) if rows[key].calibration else None,
+            baseline=rows[key].baseline,
             points=tuple(by_chart[key]),
             said=tuple(notice_of(one) for one in by_scope[rows[key].scope] if _is_of(one, key, rows[key].scope)),
         )

@@ -1,0 +1,93 @@
+"""``make drift``: hold the charts to their promises on streams whose drift is known, and write the tables down."""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from streams.cli.terminal.output import Json, console, emit, say
+from streams.errors import LikenessError
+from streams.settings import read_settings
+from streams.wheels import Report
+from tests.bench.drift.estimated import estimated
+from tests.bench.drift.known import LADDER, known
+from tests.bench.drift.page import publish, tables
+from tests.bench.drift.pool import RUNGS, SCORES, Scores, filled
+from tests.bench.drift.replay import replayed
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured."""
+
+    arl: float = 370.0
+    """Windows between false alarms for which limits are set."""
+    streams: int = 600
+    estimated_streams: int = 200
+    scores: int = SCORES
+
+
+QUICK = Size(streams=200, estimated_streams=50, scores=320)
+SEED = 8
+
+
+def main(
+    quick: Annotated[bool, typer.Option("--quick", help="Less of everything: a minute.")] = False,
+    streams: Annotated[int | None, typer.Option(min=200, help="Streams of each kind.")] = None,
+    page: Annotated[Path | None, typer.Option("--publish", help="Write the tables into this page.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure run lengths and delays of the charts, with known and with estimated parameters."""
+    size = QUICK if quick else Size()
+    size = size if streams is None else replace(size, streams=streams)
+    try:
+        pools = asyncio.run(filled(read_settings(), _tell, size.scores))
+        result = measured(pools, size, _tell)
+        if page is not None and not quick:
+            publish(result, page)
+            _tell(f"written to {page}")
+    except LikenessError as error:
+        _tell(f"drift: {error}")
+        sys.exit(1)
+    if as_json:
+        emit(result)
+    else:
+        say(tables(result))
+
+
+def measured(pools: Mapping[float, Scores], size: Size, report: Report) -> dict[str, Any]:
+    """Return everything that is measured on these pools; the same pools and size give the same result."""
+    rung = RUNGS[1]
+    of_known = known(pools, size.arl, size.streams, SEED, report)
+    of_estimated = estimated(pools, size.arl, rung, size.estimated_streams, SEED, report)
+    replay = asyncio.run(replayed(pools, RUNGS[-1], SEED))
+    in_control, ladder = of_known["in_control"], of_known["delays"][LADDER]
+    return {
+        "arl0_promised": size.arl,
+        "arl0_measured": in_control["measured"],
+        "arl0_se": in_control["se"],
+        "delay_promised": ladder["promised"],
+        "delay_measured": ladder["measured"],
+        "delay_se": ladder["se"],
+        "streams": ladder["streams"],
+        "replay_identical": replay.identical,
+        "replay_alerts": replay.alerts,
+        "pool": {f"{strength:.2f}": len(scores) for strength, scores in pools.items()},
+        "known": of_known,
+        "estimated": of_estimated,
+        "estimated_streams": size.estimated_streams,
+        "rung": rung,
+        "seed": SEED,
+    }
+
+
+def _tell(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
+
+
+if __name__ == "__main__":
+    typer.run(main)
