@@ -433,6 +433,14 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
+class SecondVerifier:
+    """Who is enrolled for the second verifier, in its own embedding space. Its embeddings come from the examiner."""
+
+    space: EmbeddingSpace
+    gallery: Gallery
+
+
+@dataclass(frozen=True)
 class Services:
     """All that ``generate`` and ``judge`` use. Built once, by the composition root."""
 
@@ -448,6 +456,8 @@ class Services:
     consent: ConsentRegister
     policy: Policy
     now: Clock
+    second: SecondVerifier | None = None
+    """None where one verifier is enough."""
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ _FIELDS = (
     "similarity",
     "false_match_rate",
     "margin",
+    "second",
     "nearest",
     "faces",
     "originals",

@@ -77,6 +77,26 @@ class LikelihoodRatio(_Measured):
         return self
 
 
+class Errors(_Measured):
+    """Both error rates of one rule, with their 95 % intervals over people."""
+
+    fmr: Rate
+    fmr_interval: tuple[Rate, Rate]
+    fnmr: Rate
+    fnmr_interval: tuple[Rate, Rate]
+
+
+class Agreement(_Measured):
+    """What it does to both error rates that two verifiers have to agree, each at its own limit."""
+
+    mated: int
+    non_mated: int
+    """Comparisons that both have made."""
+    first: Errors
+    second: Errors
+    both: Errors
+
+
 class Calibration(_Measured):
     """What a policy's limits rest on."""
 

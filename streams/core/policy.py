@@ -8,7 +8,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from streams.core.calibration import Calibration
+from streams.core.calibration import Agreement, Calibration
 from streams.core.gallery import Origin
 from streams.errors import BadInput, PolicyRefused
 from streams.events import Similarity
@@ -66,6 +66,21 @@ class Domain(BaseModel):
     comparator: Comparator
 
 
+class Second(BaseModel):
+    """A second verifier that has to agree: nobody is accepted whom it does not see too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding_space: str
+    """Fingerprint of its own embedding space."""
+    similarity: Similarity
+    """It disagrees below this similarity to the centroid of the target's references in its own space."""
+    provenance: str
+    """Where the number comes from."""
+    effect: Agreement | None = None
+    """What requiring agreement does to both error rates; None where nobody has measured it."""
+
+
 class Policy(BaseModel):
     """A named set of limits. Its version says by content which one it is."""
 
@@ -78,6 +93,8 @@ class Policy(BaseModel):
     """Where the numbers come from."""
     holds_for: Domain
     limits: Limits
+    second: Second | None = None
+    """None: one verifier is enough."""
     calibration: Calibration | None = None
     """What ``likeness calibrate`` measured; None while the policy is uncalibrated."""
 
@@ -95,6 +112,12 @@ class Policy(BaseModel):
         """
         text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every limit by its name."""
+        limits: dict[str, float] = self.limits.model_dump()
+        return limits if self.second is None else limits | {"second_similarity": self.second.similarity}
 
     def false_match_rate(self, similarity: float | None) -> float | None:
         """Return the measured FMR at a similarity; None where there is none, or nothing was measured."""
@@ -142,3 +165,23 @@ def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | N
             f" set LIKENESS_POLICY={'synthetic' if domain is Origin.SYNTHETIC else 'default'},"
             " or to the path of a policy made for it"
         )
+
+
+def refuse_without_second(policy: Policy, embedding_space: str | None) -> None:
+    """Refuse a policy that requires a second verifier where there is none, or another one.
+
+    Args:
+        policy: Any policy.
+        embedding_space: Of the second verifier that is set up; None where none is.
+
+    Raises:
+        PolicyRefused: If the policy requires another one.
+    """
+    if policy.second is None or policy.second.embedding_space == embedding_space:
+        return
+    wanted = policy.second.embedding_space
+    raise PolicyRefused(
+        f"policy {policy.version} requires that a second verifier in the embedding space {wanted} agrees, this process"
+        f" has {embedding_space or 'none'}: run `pip install 'likeness-qc[second]'`, set"
+        f" LIKENESS_SECOND_EMBEDDER={wanted.partition('/')[0]}, or set LIKENESS_POLICY to another policy"
+    )

@@ -15,6 +15,7 @@ from streams.core.settled import ROUNDING, difference, settled
 from streams.core.subject import Subject
 from streams.ports import Services
 from streams.steps.copies import compare
+from streams.steps.second import consult
 
 log = logging.getLogger(__name__)
 
@@ -45,15 +46,18 @@ class Looked:
 async def look(
     subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
 ) -> dict[str, Looked]:
-    """Search for every face and compare every picture with the originals, in one batch, and measure every sample.
+    """Search for every face, compare every picture with the originals, in one batch, and measure every sample.
 
     Raises:
         PolicyRefused: If the policy does not hold for this gallery, which may have been empty when the process began.
     """
-    looked, compared = await asyncio.gather(
-        _searched(subjects, sightings, services, gallery_version), compare(sightings, services)
+    looked, compared, second = await asyncio.gather(
+        _searched(subjects, sightings, services, gallery_version),
+        compare(sightings, services),
+        consult({key: subjects[key] for key in sightings}, services),
     )
-    return {key: replace(one, measurement=compared.noted_in(one.measurement, key)) for key, one in looked.items()}
+    noted = {key: compared.noted_in(one.measurement, key) for key, one in looked.items()}
+    return {key: replace(one, measurement=second.noted_in(noted[key], sightings[key])) for key, one in looked.items()}
 
 
 async def look_again(
@@ -74,13 +78,14 @@ async def look_again(
 
 
 def _same_picture(before: Looked, after: Looked) -> Measurement:
-    """Return what was measured after, with what the picture was found to be near before."""
+    """Return what was measured after, with what the first look settled: copies, and what the second verifier said."""
     first = before.measurement
     return after.measurement.model_copy(
         update={
             "originals": first.originals,
             "originals_searched": first.originals_searched,
             "copy_descriptor": first.copy_descriptor,
+            "second": first.second,
         }
     )
 

@@ -53,17 +53,17 @@ def operating_points(
     points = []
     for place in places:
         fmr, fnmr = rates_at(curve, place.similarity)
-        fmr_interval = _widened(fmr, found[f"{place.target} fmr"], len(comparisons.non_mated))
+        fmr_interval = widened(fmr, found[f"{place.target} fmr"], len(comparisons.non_mated))
         if place.extrapolated and fitted is not None:
             fmr = min(fitted.rate(place.similarity), fmr_interval[1])
         points.append(
             OperatingPoint(
                 target=place.target,
                 similarity=round(place.similarity, DECIMALS),
-                fmr=_short(fmr),
+                fmr=short(fmr),
                 fmr_interval=fmr_interval,
-                fnmr=_short(fnmr),
-                fnmr_interval=_widened(fnmr, found[f"{place.target} fnmr"], len(comparisons.mated)),
+                fnmr=short(fnmr),
+                fnmr_interval=widened(fnmr, found[f"{place.target} fnmr"], len(comparisons.mated)),
                 extrapolated=place.extrapolated,
             )
         )
@@ -79,8 +79,8 @@ def table(curve: Det, comparisons: Comparisons) -> Rates:
     floor = rule_of_three(len(comparisons.non_mated))
     return Rates(
         similarity=tuple(grid),
-        fmr=tuple(_short(max(fmr, floor)) for fmr, _ in rates),
-        fnmr=tuple(_short(fnmr) for _, fnmr in rates),
+        fmr=tuple(short(max(fmr, floor)) for fmr, _ in rates),
+        fnmr=tuple(short(fnmr) for _, fnmr in rates),
     )
 
 
@@ -109,11 +109,11 @@ def _fold(subjects: Integers) -> Integers:
     return np.asarray(np.where(subjects == NOBODY, NOBODY, subjects % _FOLDS), dtype=np.intp)
 
 
-def _widened(rate: float, interval: Interval, comparisons: int) -> Interval:
+def widened(rate: float, interval: Interval, comparisons: int) -> Interval:
     """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n."""
     low, high = interval
-    return _short(min(low, rate)), _short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
+    return short(min(low, rate)), short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
 
 
-def _short(rate: float) -> float:
+def short(rate: float) -> float:
     return float(f"{rate:.4g}")
