@@ -38,6 +38,15 @@ _Flags = Annotated[
         help="Set the limit of similarity by the share of good samples that it flags.",
     ),
 ]
+_Second = Annotated[
+    float | None,
+    typer.Option(
+        "--second-fmr",
+        min=1e-9,
+        max=0.5,
+        help="Have the policy require that the second verifier agrees, at the limit with this FMR of its own.",
+    ),
+]
 _Base = Annotated[
     str | None,
     typer.Option(help="Policy that has the limits which nothing is measured for. (default: default, or synthetic)"),
@@ -84,6 +93,7 @@ def identities(
     fpir: _Fpir = _FPIR,
     gallery_size: _Size = None,
     false_flags: _Flags = None,
+    second_fmr: _Second = None,
     cohort: Annotated[
         Path | None, typer.Option(help="Folder of strangers' images: reports what score normalisation would bring.")
     ] = None,
@@ -96,14 +106,14 @@ def identities(
     from streams.tools.rates.evidence import of_identities
     from streams.tools.rates.labels import identities_in, images_in
 
-    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
+    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags, second_fmr), base, resamples, as_json)
     images, strangers = identities_in(folder), images_in(cohort) if cohort else []
     words = f"{len(images)} labelled images"
 
     async def gather(settings: Settings) -> "Evidence":
         seen, space = await seen_files(settings, [*(image.path for image in images), *strangers])
-        shown = [seen[path] for path in strangers]
-        return of_identities(images, seen, domain=origin, space=space, words=words, cohort=shown)
+        shown, second = [seen[path] for path in strangers], second_fingerprint(settings)
+        return of_identities(images, seen, domain=origin, space=space, words=words, cohort=shown, second_space=second)
 
     _calibrate(gather, wish)
 
@@ -143,12 +153,13 @@ def gallery(
     fpir: _Fpir = _FPIR,
     gallery_size: _Size = None,
     false_flags: _Flags = None,
+    second_fmr: _Second = None,
     base: _Base = None,
     resamples: _Resamples = _RESAMPLES,
     as_json: Json = False,
 ) -> None:
     """Calibrate from the gallery: each reference left out of its own centroid. No image is looked at."""
-    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
+    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags, second_fmr), base, resamples, as_json)
     _calibrate(_of_gallery, wish)
 
 
@@ -193,13 +204,24 @@ async def _of_gallery(settings: Settings) -> "Evidence":
     from streams.tools.rates.evidence import of_gallery
 
     async with gallery_services(settings) as services:
-        return await of_gallery(services.gallery, space=services.examiner.space.fingerprint)
+        space = services.examiner.space.fingerprint
+        return await of_gallery(services.gallery, space=space, second=services.second)
 
 
-def _targets(fmr: float, fpir: float, gallery_size: int | None, false_flags: float | None) -> "Targets":
+def _targets(
+    fmr: float, fpir: float, gallery_size: int | None, false_flags: float | None, second_fmr: float | None = None
+) -> "Targets":
     from streams.tools.rates.calibrate import Targets
 
-    return Targets(fmr, fpir, gallery_size, false_flags)
+    return Targets(fmr, fpir, gallery_size, false_flags, second_fmr)
+
+
+def second_fingerprint(settings: Settings) -> str | None:
+    """Return the fingerprint of the second verifier's space; None where none is set up."""
+    from streams.adapters.second.chosen import second_space
+
+    space = second_space(settings)
+    return None if space is None else space.fingerprint
 
 
 async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[Path, Seen], str]":
@@ -259,6 +281,10 @@ def _show(findings: "Findings", wish: _Wish, html: Path) -> None:
             "extrapolated" if point.extrapolated else "",
         )
     page.print(table)
+    if (second := findings.policy.second) and second.effect:
+        from streams.cli.terminal.agreement import agreement_table
+
+        page.print(agreement_table(second.effect))
     say(f"policy: {wish.output} ({findings.policy.version})")
     say(f"report: {html}")
 
@@ -269,6 +295,7 @@ def _as_dict(findings: "Findings") -> dict[str, Any]:
         "policy": findings.policy.version,
         "comparator": findings.policy.holds_for.comparator,
         "limits": findings.policy.limits.model_dump(mode="json"),
+        "second": findings.policy.second.model_dump(mode="json") if findings.policy.second else None,
         "eer": findings.eer,
         "eer_interval": findings.eer_interval,
         "warnings": findings.warnings,

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from streams.core.biometrics import conformal
+from streams.core.biometrics.agreement import agreement
 from streams.core.biometrics.comparisons import Comparisons, Floats, contradictions
 from streams.core.biometrics.measured import Place, digest, likelihood_ratio, operating_points, place_fmr, table
 from streams.core.biometrics.rates import Det, det, eer, fmr_for
@@ -13,7 +14,7 @@ from streams.core.biometrics.resampling import Interval
 from streams.core.biometrics.tail import Tail, tail
 from streams.core.calibration import Calibration
 from streams.core.gallery import Origin
-from streams.core.policy import Comparator, Domain, Limits, Policy
+from streams.core.policy import Comparator, Domain, Limits, Policy, Second
 from streams.core.similarity import DECIMALS
 from streams.errors import BadInput
 
@@ -35,6 +36,17 @@ class Targets:
     """Other people in that gallery; None: as many as were compared."""
     false_flags: float | None = None
     """Sets the limit of similarity instead of ``fmr``: the share of good samples that it may flag."""
+    second_fmr: float | None = None
+    """False match rate of the second verifier's limit; None: the policy does not require one."""
+
+
+@dataclass(frozen=True, eq=False)
+class SecondEvidence:
+    """What the second verifier measured."""
+
+    comparisons: Comparisons
+    """Of the same images, in the same order."""
+    embedding_space: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +63,8 @@ class Evidence:
     """Of mated samples: similarity to the target less that to the next identity; None where none was searched."""
     normalised: Comparisons | None = None
     """The same comparisons, score-normalised; None where there was no cohort."""
+    second: SecondEvidence | None = None
+    """None where there was no second verifier."""
     references: int | None = None
     """Images of a person in the median; None where no centroid was made from them."""
     images: int | None = None
@@ -87,7 +101,8 @@ def calibrate(
     """Measure, and return the policy that keeps the targets; limits that nothing was measured for are ``base``'s.
 
     Raises:
-        BadInput: If there is too little to measure anything, or to keep ``false_flags``.
+        BadInput: If there is too little to measure anything, or to keep ``false_flags``, or no second verifier to
+            require.
     """
     comparisons = evidence.comparisons
     try:
@@ -123,11 +138,33 @@ def calibrate(
             domain=evidence.domain, embedding_space=evidence.embedding_space, comparator=evidence.comparator
         ),
         limits=limits,
+        second=_second(evidence, targets, limits, times=resamples, seed=seed),
         calibration=measured,
     )
     flags = targets.false_flags and conformal.false_flags(measured.mated, targets.false_flags)
     warnings = tuple(_warnings(measured, evidence, [own[-1], others]))
     return Findings(policy, measured, evidence, curve, eer(curve), eer_interval, flags or None, warnings)
+
+
+def _second(evidence: Evidence, targets: Targets, limits: Limits, *, times: int, seed: int) -> Second | None:
+    """Return what the policy requires of the second verifier, and what that does to both error rates."""
+    if targets.second_fmr is None:
+        return None
+    if evidence.second is None:
+        raise BadInput(
+            "expected what a second verifier measured of the same images, got nothing: set LIKENESS_SECOND_EMBEDDER"
+        )
+    comparisons = evidence.second.comparisons
+    curve, many = det(comparisons.mated, comparisons.non_mated), len(comparisons.non_mated)
+    place = place_fmr(f"FMR {targets.second_fmr:g}", targets.second_fmr, curve, tail(comparisons.non_mated), many)
+    limit = round(place.similarity, DECIMALS)
+    how = "extrapolated by a fitted tail" if place.extrapolated else "measured"
+    return Second(
+        embedding_space=evidence.second.embedding_space,
+        similarity=limit,
+        provenance=f"{place.target} of the second verifier alone; {how} on {evidence.measured_on}",
+        effect=agreement(evidence.comparisons, comparisons, (limits.similarity, limit), times=times, seed=seed),
+    )
 
 
 def _places(

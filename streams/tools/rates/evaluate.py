@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from streams.core.biometrics.agreement import agreement
 from streams.core.biometrics.comparisons import Comparisons, Trial, against_centroids, contradictions, of_pairs
 from streams.core.biometrics.rates import (
     Det,
@@ -22,10 +23,11 @@ from streams.core.biometrics.rates import (
     tmr_at_fmr,
 )
 from streams.core.biometrics.resampling import Interval, intervals
+from streams.core.calibration import Agreement
 from streams.core.policy import JUDGED_BY, Policy
 from streams.core.similarity import similarity
 from streams.errors import BadInput
-from streams.tools.rates.acquire import Seen, failures, missing
+from streams.tools.rates.acquire import Seen, failures, missing, seen_by_second
 from streams.tools.rates.evaluation import Evaluation, Figures, Files, Group, OpenSet
 from streams.tools.rates.labels import Labelled, Pair
 from streams.tools.rates.verdicts import of_pairs as verdicts_of_pairs
@@ -74,6 +76,8 @@ def evaluate_pairs(
     failed = sum(value is None for value in similarities)
     spared = sum(value is None and not pair.mated for pair, value in zip(readable, similarities, strict=True))
     total = len(readable)
+    again = {path: seen_by_second(one) for path, one in seen.items()}
+    second = [_similarity(again[pair.first], again[pair.second]) for pair in readable]
     weights = _Weights(len(comparisons.mated) / total, len(comparisons.non_mated) / total, spared / total)
     return Evaluation(
         "pairs",
@@ -82,11 +86,12 @@ def evaluate_pairs(
         _files(seen),
         policy=policy.version,
         embedding_space=space,
-        verdicts={} if limit is None else verdicts_of_pairs(readable, similarities, seen, policy),
+        verdicts={} if limit is None else verdicts_of_pairs(readable, similarities, seen, policy, second),
         pairs_failed=failed,
         pairs_left_out=len(pairs) - total,
         contradictions=len(contradictions(comparisons)),
         groups=_groups(readable, similarities, limit),
+        agreement=None if limit is None else _pairs_agree(readable, similarities, second, policy, resamples, seed),
     )
 
 
@@ -126,6 +131,9 @@ def evaluate_identities(
     """
     shown = [image for image in images if seen[image.path].face is not None]
     trial = tried([(image.identity, seen[image.path]) for image in shown], seed)
+    again = [(image.identity, seen_by_second(seen[image.path])) for image in shown]
+    # Where it did not see a face that the first one saw, the two have not compared the same images.
+    second = tried(again, seed) if policy.second and all(one.face for _, one in again) else None
     applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator == JUDGED_BY
     readable = sum(not seen[image.path].missing for image in images)
     lost = 1 - len(shown) / readable
@@ -138,9 +146,12 @@ def evaluate_identities(
         _files(seen),
         policy=policy.version,
         embedding_space=space,
-        verdicts=verdicts_of_trial(trial, [seen[image.path] for image in shown], policy) if applies else {},
+        verdicts=verdicts_of_trial(trial, [seen[image.path] for image in shown], policy, second) if applies else {},
         rank1=float(found.sum() / trial.searched.sum()) if trial.searched.any() else None,
         open_set=_open_set(trial, policy.limits.other_similarity if applies else None),
+        agreement=_agree(trial.comparisons, second.comparisons, policy, resamples, seed)
+        if applies and second
+        else None,
     )
 
 
@@ -158,6 +169,33 @@ def tried(images: Sequence[tuple[str, Seen]], seed: int) -> Trial:
     embeddings = np.stack([embedding for _, embedding in with_face]).astype(np.float64)
     subjects = np.array([number[identity] for identity, _ in with_face], dtype=np.intp)
     return against_centroids(embeddings, subjects, most_non_mated=MOST_NON_MATED, seed=seed)
+
+
+def _pairs_agree(
+    pairs: Sequence[Pair],
+    similarities: Sequence[float | None],
+    second: Sequence[float | None],
+    policy: Policy,
+    resamples: int,
+    seed: int,
+) -> Agreement | None:
+    """Return what both say of the pairs that both have compared."""
+    made = [one is not None and other is not None for one, other in zip(similarities, second, strict=True)]
+    kept = [pair for pair, both in zip(pairs, made, strict=True) if both]
+    if not any(pair.mated for pair in kept) or all(pair.mated for pair in kept):
+        return None
+    first, other = (
+        compared(kept, [value for value, both in zip(values, made, strict=True) if both])
+        for values in (similarities, second)
+    )
+    return _agree(first, other, policy, resamples, seed)
+
+
+def _agree(first: Comparisons, second: Comparisons, policy: Policy, resamples: int, seed: int) -> Agreement | None:
+    if policy.second is None or not len(first.mated) or not len(first.non_mated):
+        return None
+    limits = policy.limits.similarity, policy.second.similarity
+    return agreement(first, second, limits, times=resamples, seed=seed)
 
 
 def _similarity(first: Seen, second: Seen) -> float | None:

@@ -10,27 +10,43 @@ from streams.core.decide import decide
 from streams.core.measurement import Measurement, NearOther
 from streams.core.policy import Policy
 from streams.core.similarity import rounded
-from streams.events import Decision
+from streams.events import Decision, SecondOpinion
 from streams.tools.rates.acquire import Seen
 from streams.tools.rates.labels import Pair
 
 
 def of_pairs(
-    pairs: Sequence[Pair], similarities: Sequence[float | None], seen: Mapping[Path, Seen], policy: Policy
+    pairs: Sequence[Pair],
+    similarities: Sequence[float | None],
+    seen: Mapping[Path, Seen],
+    policy: Policy,
+    second: Sequence[float | None],
 ) -> dict[str, int]:
-    """Return how often the mated pairs end in each way, the first image enrolled alone and the second judged."""
-    scored = zip(pairs, similarities, strict=True)
-    return _counted((_measurement(seen[pair.second], value) for pair, value in scored if pair.mated), policy)
+    """Return how often the mated pairs end in each way, the first image enrolled alone and the second judged.
+
+    ``second`` are the similarities of the second verifier, None where it has none.
+    """
+    scored = zip(pairs, similarities, second, strict=True)
+    measurements = (
+        _measurement(seen[pair.second], value, second=_opinion(policy, other))
+        for pair, value, other in scored
+        if pair.mated
+    )
+    return _counted(measurements, policy)
 
 
-def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy) -> dict[str, int]:
-    """Return how often the probes of a trial end in each way, where their person has another image."""
+def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy, second: Trial | None) -> dict[str, int]:
+    """Return how often the probes of a trial end in each way, where their person has another image.
+
+    ``second`` is the trial of the same probes by the second verifier, where there is one.
+    """
     own = dict(zip(trial.mated_probes.tolist(), trial.comparisons.mated_subjects.tolist(), strict=True))
     measurements = (
         _measurement(
             probes[probe],
             float(trial.own[probe]),
             tuple(_others(trial, probe, person)),
+            second=None if second is None else _opinion(policy, float(second.own[probe])),
         )
         for probe, person in own.items()
     )
@@ -44,7 +60,19 @@ def _others(trial: Trial, probe: int, person: int) -> Iterator[NearOther]:
         yield NearOther(identity=str(who), similarity=float(similarity), resembles_target=rounded(float(resembles)))
 
 
-def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther, ...] = ()) -> Measurement:
+def _opinion(policy: Policy, similarity: float | None) -> SecondOpinion | None:
+    if policy.second is None or similarity is None:
+        return None
+    return SecondOpinion(embedding_space=policy.second.embedding_space, references=1, similarity=similarity)
+
+
+def _measurement(
+    probe: Seen,
+    similarity: float | None,
+    others: tuple[NearOther, ...] = (),
+    *,
+    second: SecondOpinion | None = None,
+) -> Measurement:
     face = probe.face
     return Measurement(
         sample_id="",
@@ -56,6 +84,7 @@ def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther,
         face_side=face.side if face else None,
         sharpness=face.sharpness if face else None,
         similarity=similarity,
+        second=second,
         others=others,
     )
 
