@@ -266,6 +266,8 @@ class SampleJudged(Body):
     """Empty exactly when accepted; the primary reason first."""
     similarity: Similarity | None = None
     """To the renormalised centroid of the asked identity's references."""
+    normalised_similarity: float | None = None
+    """The same in standard deviations above what is usual for strangers; left out where the policy compares cosines."""
     margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
     second: SecondOpinion | None = None

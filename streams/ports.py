@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from streams.core.biometrics.cohort import Cohort
 from streams.core.consent import ANYWHERE, Consent, Entry, Purpose, Terms
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
@@ -456,6 +457,8 @@ class Services:
     consent: ConsentRegister
     policy: Policy
     now: Clock
+    cohort: Cohort | None = None
+    """Strangers by whom the policy has similarities normalised; None where it compares plain ones."""
     second: SecondVerifier | None = None
     """None where one verifier is enough."""
 

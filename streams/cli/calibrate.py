@@ -97,6 +97,9 @@ def identities(
     cohort: Annotated[
         Path | None, typer.Option(help="Folder of strangers' images: reports what score normalisation would bring.")
     ] = None,
+    s_norm: Annotated[
+        bool, typer.Option("--s-norm", help="Have the judge normalise scores by that cohort, kept beside the policy.")
+    ] = False,
     base: _Base = None,
     origin: _Origin = Origin.PHOTO,
     resamples: _Resamples = _RESAMPLES,
@@ -106,7 +109,14 @@ def identities(
     from streams.tools.rates.evidence import of_identities
     from streams.tools.rates.labels import identities_in, images_in
 
-    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags, second_fmr), base, resamples, as_json)
+    wish = _Wish(
+        output,
+        report,
+        _targets(fmr, fpir, gallery_size, false_flags, second_fmr, normalised=s_norm),
+        base,
+        resamples,
+        as_json,
+    )
     images, strangers = identities_in(folder), images_in(cohort) if cohort else []
     words = f"{len(images)} labelled images"
 
@@ -209,11 +219,17 @@ async def _of_gallery(settings: Settings) -> "Evidence":
 
 
 def _targets(
-    fmr: float, fpir: float, gallery_size: int | None, false_flags: float | None, second_fmr: float | None = None
+    fmr: float,
+    fpir: float,
+    gallery_size: int | None,
+    false_flags: float | None,
+    second_fmr: float | None = None,
+    *,
+    normalised: bool = False,
 ) -> "Targets":
     from streams.tools.rates.calibrate import Targets
 
-    return Targets(fmr, fpir, gallery_size, false_flags, second_fmr)
+    return Targets(fmr, fpir, gallery_size, false_flags, second_fmr, normalised)
 
 
 def second_fingerprint(settings: Settings) -> str | None:
@@ -241,6 +257,7 @@ async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[P
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:
     from streams.cli.wiring.services import load_policy
     from streams.tools.rates.calibrate import calibrate
+    from streams.tools.rates.cohort_file import write_cohort
     from streams.tools.rates.policy_file import named, require_writable, write_policy, write_text
     from streams.tools.rates.reports import calibration_html
 
@@ -257,6 +274,8 @@ def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wi
         made_with=f"likeness-qc {importlib.metadata.version('likeness-qc')}",
         resamples=wish.resamples,
     )
+    if findings.policy.normalisation is not None and evidence.cohort is not None:  # the policy is refused without it
+        write_cohort(evidence.cohort, findings.policy.normalisation, wish.output.parent)
     write_policy(findings.policy, wish.output)
     write_text(calibration_html(findings, wish.targets, datetime.now(UTC)), html)
     _show(findings, wish, html)
@@ -285,6 +304,8 @@ def _show(findings: "Findings", wish: _Wish, html: Path) -> None:
         from streams.cli.terminal.agreement import agreement_table
 
         page.print(agreement_table(second.effect))
+    if by := findings.policy.normalisation:
+        say(f"score-normalised: {by.limit:.4f} standard deviations, {by.provenance}; by {by.file_name}")
     say(f"policy: {wish.output} ({findings.policy.version})")
     say(f"report: {html}")
 
@@ -295,6 +316,9 @@ def _as_dict(findings: "Findings") -> dict[str, Any]:
         "policy": findings.policy.version,
         "comparator": findings.policy.holds_for.comparator,
         "limits": findings.policy.limits.model_dump(mode="json"),
+        "normalisation": findings.policy.normalisation.model_dump(mode="json", exclude={"rates"})
+        if findings.policy.normalisation
+        else None,
         "second": findings.policy.second.model_dump(mode="json") if findings.policy.second else None,
         "eer": findings.eer,
         "eer_interval": findings.eer_interval,

@@ -74,6 +74,7 @@ def identities(
 ) -> None:
     """Search every image in a gallery of all the others: verification, rank-1 and open-set identification."""
     from streams.cli.calibrate import seen_files
+    from streams.cli.wiring.services import load_cohort
     from streams.tools.rates.evaluate import evaluate_identities
     from streams.tools.rates.labels import identities_in
     from streams.tools.rates.policy_file import require_writable
@@ -83,7 +84,8 @@ def identities(
     policy = _policy(settings)
     images = identities_in(folder)
     seen, space = asyncio.run(seen_files(settings, [image.path for image in images]))
-    measured = evaluate_identities(images, seen, policy, space, resamples=resamples)
+    cohort = load_cohort(policy, settings)
+    measured = evaluate_identities(images, seen, policy, space, cohort=cohort, resamples=resamples)
     _finish(measured, f"Evaluation: {folder.name}", report, as_json)
 
 

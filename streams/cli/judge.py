@@ -20,6 +20,7 @@ _FIELDS = (
     "decision",
     "reasons",
     "similarity",
+    "normalised_similarity",
     "false_match_rate",
     "margin",
     "second",

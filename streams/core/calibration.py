@@ -20,7 +20,8 @@ class OperatingPoint(_Measured):
 
     target: str
     """Such as ``FMR 0.001``."""
-    similarity: Similarity
+    similarity: float
+    """Or normalised score, where the comparator is one of these."""
     fmr: Rate
     fmr_interval: tuple[Rate, Rate]
     fnmr: Rate
@@ -32,7 +33,8 @@ class OperatingPoint(_Measured):
 class Rates(_Measured):
     """Both error rates at ascending similarities."""
 
-    similarity: tuple[Similarity, ...]
+    similarity: tuple[float, ...]
+    """Or normalised scores, where the comparator is one of these."""
     fmr: tuple[Rate, ...]
     """Share of non-mated comparisons that come as near; nowhere below what so many comparisons can show, 3/n."""
     fnmr: tuple[Rate, ...]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from streams.core.consent import Consent
 from streams.core.imprints import nearest
 from streams.core.measurement import Measurement
-from streams.core.policy import Limits, Policy, Second
+from streams.core.policy import Limits, Normalisation, Policy, Second
 from streams.events import Decision, NearOriginal, Reason, ReasonCode
 
 _GRAVITY = {code: place for place, code in enumerate(ReasonCode)}
@@ -49,7 +49,7 @@ def _reasons(measurement: Measurement, policy: Policy) -> Iterator[Reason]:
     yield from _copy(measurement, limits)
     yield from _abstain(measurement, limits)
     yield from _leak(measurement, limits)
-    yield from _mismatch(measurement, limits)
+    yield from _mismatch(measurement, policy)
     yield from _ambiguous(measurement, limits)
     if policy.second is not None and measurement.faces and measurement.references:
         yield from _second(measurement, policy.second)
@@ -125,11 +125,29 @@ def _leak(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
             yield Reason(code=ReasonCode.LEAK, text=text, measured=_number(other.similarity), limit=limit)
 
 
-def _mismatch(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
-    similarity, limit = measurement.similarity, limits.similarity
-    if similarity is not None and not similarity >= limit:
+def _mismatch(measurement: Measurement, policy: Policy) -> Iterator[Reason]:
+    if measurement.similarity is None:
+        return
+    if policy.normalisation is not None:
+        yield from _normalised_mismatch(measurement, policy.normalisation)
+        return
+    similarity, limit = measurement.similarity, policy.limits.similarity
+    if not similarity >= limit:
         text = f"similarity {similarity:.4f} to {measurement.identity} is under the limit {limit:.4f}"
         yield Reason(code=ReasonCode.MISMATCH, text=text, measured=_number(similarity), limit=limit)
+
+
+def _normalised_mismatch(measurement: Measurement, by: Normalisation) -> Iterator[Reason]:
+    score = measurement.normalised if measurement.cohort == by.cohort else None
+    if score is None:
+        text = f"similarity to {measurement.identity} was not normalised by the cohort of the policy"
+        yield Reason(code=ReasonCode.MISMATCH, text=text, limit=by.limit)
+    elif not score >= by.limit:
+        text = (
+            f"similarity to {measurement.identity} is {score:.4f} standard deviations above what strangers have, under"
+            f" the limit {by.limit:.4f}"
+        )
+        yield Reason(code=ReasonCode.MISMATCH, text=text, measured=_number(score), limit=by.limit)
 
 
 def _ambiguous(measurement: Measurement, limits: Limits) -> Iterator[Reason]:

@@ -42,6 +42,10 @@ class Measurement(BaseModel):
     sharpness: float | None = None
     similarity: Similarity | None = None
     """To the target's centroid."""
+    normalised: float | None = None
+    """The same, score-normalised: standard deviations above what strangers of the cohort have."""
+    cohort: str | None = None
+    """SHA-256 of that cohort; None = the policy asked for none."""
     second: SecondOpinion | None = None
     """Of the second verifier; None = none was set up."""
     others: tuple[NearOther, ...] = ()

@@ -38,9 +38,14 @@ class Looked:
         return None if self.sighting.largest is None else self.sighting.largest.embedding
 
     def suffices(self, policy: Policy, consent: Consent) -> bool:
-        """Say whether a verdict may rest on this look: always on an exact one."""
+        """Say whether a verdict may rest on this look: always on an exact one.
+
+        Never on a rough one where scores are normalised: how far off they may be, nothing says.
+        """
         error = self.measurement.similarity_error
-        return error is None or settled(self.measurement, policy, consent, error=error, unseen=self.unseen)
+        if error is None or policy.normalisation is not None:
+            return error is None
+        return settled(self.measurement, policy, consent, error=error, unseen=self.unseen)
 
 
 async def look(
@@ -105,7 +110,8 @@ async def _searched(
     looked = {}
     for key, sighting in sightings.items():
         hood = near.get(key, Neighbourhood((), ()))
-        measurement = measure(subjects[key], sighting, hood, enrolled, space=space, gallery_version=gallery_version)
+        about = {"space": space, "gallery_version": gallery_version}
+        measurement = measure(subjects[key], sighting, hood, enrolled, **about, cohort=services.cohort)
         unseen = hood.identities[-1].similarity if len(hood.identities) == NEAREST else None
         looked[key] = Looked(sighting, measurement, unseen)
     return looked

@@ -26,7 +26,7 @@ class Interruption:
         ports = {
             field.name: self.part(field.name, getattr(services, field.name))
             for field in dataclasses.fields(services)
-            if field.name not in ("policy", "now", "second")
+            if field.name not in ("policy", "now", "cohort", "second")
         }
         if services.second is not None:
             ports["second"] = dataclasses.replace(

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.faces.engine import FaceEngine, embedding_space
 from streams.adapters.faces.examiner import FaceExaminer
 from streams.adapters.faces.lone import LoneExaminer, known_good
 from streams.adapters.images.decoder import UNPACK_ANY, DecoderProcess
@@ -24,6 +24,7 @@ from streams.cli.terminal.output import console
 from streams.cli.wiring.addresses import addressed, answering
 from streams.cli.wiring.database import opened_database
 from streams.cli.wiring.plan import drift_plan
+from streams.core.biometrics.cohort import Cohort
 from streams.core.faces import EmbeddingSpace
 from streams.core.imprints import Descriptor
 from streams.core.policy import Policy, parse, refuse_without_second
@@ -31,6 +32,7 @@ from streams.errors import BadInput, SpaceMismatch
 from streams.ports import Monitoring, SecondVerifier, Services
 from streams.settings import Settings
 from streams.shipped import shipped
+from streams.tools.rates.cohort_file import read_cohort
 
 T = TypeVar("T")
 
@@ -54,16 +56,33 @@ def load_policy(name: str) -> Policy:
     Raises:
         BadInput: If there is no such policy, or it is none.
     """
+    path = _policy_file(name)
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
+
+
+def load_cohort(policy: Policy, settings: Settings) -> Cohort | None:
+    """Return the strangers that the policy of these settings names, None where it names none.
+
+    Raises:
+        PolicyRefused: As ``read_cohort`` says.
+    """
+    if policy.normalisation is None:
+        return None
+    dimension = embedding_space(settings).dimension
+    return read_cohort(policy, policy.normalisation, _policy_file(settings.policy).parent, dimension=dimension)
+
+
+def _policy_file(name: str) -> Path:
     path = shipped("policies") / f"{name}.toml"
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
         raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
+    return path
 
 
 async def at_once(work: Callable[[], Awaitable[T]]) -> T:
@@ -91,10 +110,11 @@ async def open_services(
         patiently: Runs what needs a part that may be down.
 
     Raises:
-        PolicyRefused: If the policy requires a second verifier that the settings do not name.
+        PolicyRefused: If the policy requires a second verifier that the settings do not name, or a cohort that is not
+            beside it.
     """
     policy = load_policy(settings.policy)
-    space_of_second = second_space(settings)
+    cohort, space_of_second = load_cohort(policy, settings), second_space(settings)
     refuse_without_second(policy, space_of_second.fingerprint if space_of_second else None)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
@@ -128,6 +148,7 @@ async def open_services(
             consent=SqlConsentRegister(database),
             policy=policy,
             now=partial(datetime.now, UTC),
+            cohort=cohort,
             second=second,
         )
 

@@ -31,14 +31,19 @@ class Place:
     extrapolated: bool = False
 
 
-def place_fmr(target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int) -> Place:
-    """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n."""
-    measured = min(1.0, threshold_at_fmr(curve, fmr))
+def place_fmr(
+    target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int, *, highest: float = 1.0
+) -> Place:
+    """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n.
+
+    ``highest`` is the highest that there can be: infinite for normalised scores.
+    """
+    measured = min(highest, threshold_at_fmr(curve, fmr))
     if fmr >= rule_of_three(non_mated):
         return Place(target, measured)
     # Never below the nearest of the non-mated ones that were seen, whatever the tail says.
     beyond = fitted.threshold(fmr) if fitted is not None and fmr < fitted.reached else measured
-    return Place(target, min(1.0, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
+    return Place(target, min(highest, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
 
 
 def operating_points(
@@ -70,11 +75,11 @@ def operating_points(
     return tuple(points), found["eer"]
 
 
-def table(curve: Det, comparisons: Comparisons) -> Rates:
-    """Return both rates in steps of 0.01. No FMR is below 3/n: a verdict must not claim what was not measured."""
+def table(curve: Det, comparisons: Comparisons, *, step: float = _GRID, highest: float = 1.0) -> Rates:
+    """Return both rates in steps. No FMR is below 3/n: a verdict must not claim what was not measured."""
     low = min(float(comparisons.mated.min()), float(np.median(comparisons.non_mated)))
-    first, last = math.floor(low / _GRID), math.ceil(float(curve.thresholds[-1]) / _GRID)
-    grid = [round(step * _GRID, 2) for step in range(first, last + 1) if -1 <= step * _GRID <= 1]
+    first, last = math.floor(low / step), math.ceil(float(curve.thresholds[-1]) / step)
+    grid = [round(place * step, 2) for place in range(first, last + 1) if -highest <= place * step <= highest]
     rates = [rates_at(curve, similarity) for similarity in grid]
     floor = rule_of_three(len(comparisons.non_mated))
     return Rates(

@@ -9,7 +9,9 @@ import numpy as np
 from scipy.stats import binomtest
 
 from streams.core.biometrics.agreement import agreement
+from streams.core.biometrics.cohort import Cohort
 from streams.core.biometrics.comparisons import Comparisons, Trial, against_centroids, contradictions, of_pairs
+from streams.core.biometrics.normalisation import normalised_trial
 from streams.core.biometrics.rates import (
     Det,
     accuracy_best,
@@ -72,7 +74,8 @@ def evaluate_pairs(
         raise BadInput(f"of {len(pairs)} pairs none has two files that can be read: {pairs[0].first} …; see --images")
     similarities = [_similarity(seen[pair.first], seen[pair.second]) for pair in readable]
     comparisons = compared(readable, similarities)
-    limit = policy.limits.similarity if policy.holds_for.embedding_space == space else None
+    applies = policy.holds_for.embedding_space == space and policy.normalisation is None
+    limit = policy.limits.similarity if applies else None
     failed = sum(value is None for value in similarities)
     spared = sum(value is None and not pair.mated for pair, value in zip(readable, similarities, strict=True))
     total = len(readable)
@@ -111,6 +114,7 @@ def evaluate_identities(
     policy: Policy,
     space: str,
     *,
+    cohort: Cohort | None = None,
     resamples: int = 500,
     seed: int = 0,
 ) -> Evaluation:
@@ -123,6 +127,7 @@ def evaluate_identities(
         seen: What was seen in each of them.
         policy: Whose limits are looked at.
         space: Fingerprint of the embedding space.
+        cohort: By whom the policy has scores normalised; None where it compares plain ones.
         resamples: Draws of the people for the intervals.
         seed: Of these draws, and of the non-mated comparisons that are kept where there are too many.
 
@@ -131,27 +136,32 @@ def evaluate_identities(
     """
     shown = [image for image in images if seen[image.path].face is not None]
     trial = tried([(image.identity, seen[image.path]) for image in shown], seed)
+    probes = [seen[image.path] for image in shown]
     again = [(image.identity, seen_by_second(seen[image.path])) for image in shown]
     # Where it did not see a face that the first one saw, the two have not compared the same images.
     second = tried(again, seed) if policy.second and all(one.face for _, one in again) else None
-    applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator == JUDGED_BY
+    applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator in JUDGED_BY
+    scores, limit = trial.comparisons, policy.limits.similarity
+    if cohort is not None and policy.normalisation is not None:
+        faces = np.stack([one.face.embedding for one in probes if one.face]).astype(np.float64)
+        scores, limit = normalised_trial(trial, faces, cohort.vectors, top=cohort.top), policy.normalisation.limit
+    elif policy.normalisation is not None:
+        applies = False
     readable = sum(not seen[image.path].missing for image in images)
     lost = 1 - len(shown) / readable
     weights = _Weights((1 - lost) / 2, (1 - lost) / 2, lost / 2)
     found = trial.searched & (trial.own > trial.near_similarities[:, 0])
     return Evaluation(
         "identities",
-        _figures(trial.comparisons, weights, policy.limits.similarity if applies else None, resamples, seed),
+        _figures(scores, weights, limit if applies else None, resamples, seed),
         len(trial.comparisons.mated) + len(trial.comparisons.non_mated),
         _files(seen),
         policy=policy.version,
         embedding_space=space,
-        verdicts=verdicts_of_trial(trial, [seen[image.path] for image in shown], policy, second) if applies else {},
+        verdicts=verdicts_of_trial(trial, scores, probes, policy, second) if applies else {},
         rank1=float(found.sum() / trial.searched.sum()) if trial.searched.any() else None,
         open_set=_open_set(trial, policy.limits.other_similarity if applies else None),
-        agreement=_agree(trial.comparisons, second.comparisons, policy, resamples, seed)
-        if applies and second
-        else None,
+        agreement=_agree(scores, second.comparisons, policy, resamples, seed) if applies and second else None,
     )
 
 
@@ -194,7 +204,8 @@ def _pairs_agree(
 def _agree(first: Comparisons, second: Comparisons, policy: Policy, resamples: int, seed: int) -> Agreement | None:
     if policy.second is None or not len(first.mated) or not len(first.non_mated):
         return None
-    limits = policy.limits.similarity, policy.second.similarity
+    by = policy.normalisation
+    limits = policy.limits.similarity if by is None else by.limit, policy.second.similarity
     return agreement(first, second, limits, times=resamples, seed=seed)
 
 

@@ -16,12 +16,10 @@ from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.ports import Gallery, Ledger, SecondVerifier
 from streams.tools.rates.acquire import Seen, seen_by_second
-from streams.tools.rates.calibrate import Evidence, SecondEvidence
+from streams.tools.rates.calibrate import TOP, Evidence, SecondEvidence
+from streams.tools.rates.cohort_file import Vectors
 from streams.tools.rates.evaluate import compared, tried
 from streams.tools.rates.labels import Labelled, Pair, Reviewed
-
-#: So many of the nearest strangers of a cohort say what is usual.
-TOP = 100
 
 
 def of_identities(
@@ -46,7 +44,7 @@ def of_identities(
     single = [(image.identity, seen[image.path]) for image in images if seen[image.path].faces == 1]
     if second_space is not None:
         single = [(identity, one) for identity, one in single if seen_by_second(one).face is not None]
-    trial = tried(single, seed)
+    trial, strangers = tried(single, seed), _strangers(cohort)
     read = [image for image in images if not seen[image.path].missing]
     return Evidence(
         comparisons=trial.comparisons,
@@ -56,7 +54,8 @@ def of_identities(
         measured_on=words,
         margins=trial.margins,
         references=_median(identity for identity, _ in single),
-        normalised=_normalised(trial, [one.face for _, one in single if one.face], cohort),
+        normalised=_normalised(trial, [one.face for _, one in single if one.face], strangers),
+        cohort=strangers,
         second=_second(single, second_space, seed),
         images=len(read),
         failures=len(read) - len(single),
@@ -227,11 +226,17 @@ def _between(first: Seen, second: Seen) -> float | None:
     return similarity(first.face.embedding, second.face.embedding)
 
 
-def _normalised(trial: Trial, faces: Sequence[Face], cohort: Sequence[Seen]) -> Comparisons | None:
-    strangers = [one.face.embedding for one in cohort if one.face is not None]
+def _strangers(cohort: Sequence[Seen]) -> Vectors | None:
     if not cohort:
         return None
-    if len(strangers) < 2:
-        raise BadInput(f"expected a cohort of two faces at least, got {len(strangers)}; 100 and more are usual")
+    faces = [one.face.embedding for one in cohort if one.face is not None]
+    if len(faces) < 2:
+        raise BadInput(f"expected a cohort of two faces at least, got {len(faces)}; 100 and more are usual")
+    return np.stack(faces)
+
+
+def _normalised(trial: Trial, faces: Sequence[Face], strangers: Vectors | None) -> Comparisons | None:
+    if strangers is None:
+        return None
     embeddings = np.stack([face.embedding for face in faces]).astype(np.float64)
-    return normalised_trial(trial, embeddings, np.stack(strangers).astype(np.float64), top=TOP)
+    return normalised_trial(trial, embeddings, strangers.astype(np.float64), top=TOP)

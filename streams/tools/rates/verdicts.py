@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from streams.core.biometrics.comparisons import Trial
+from streams.core.biometrics.comparisons import Comparisons, Trial
 from streams.core.consent import Consent
 from streams.core.decide import decide
 from streams.core.measurement import Measurement, NearOther
@@ -35,11 +35,19 @@ def of_pairs(
     return _counted(measurements, policy)
 
 
-def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy, second: Trial | None) -> dict[str, int]:
+def of_trial(
+    trial: Trial, scores: Comparisons, probes: Sequence[Seen], policy: Policy, second: Trial | None
+) -> dict[str, int]:
     """Return how often the probes of a trial end in each way, where their person has another image.
 
-    ``second`` is the trial of the same probes by the second verifier, where there is one.
+    Args:
+        trial: What was compared.
+        scores: The same comparisons, normalised where the policy has them so.
+        probes: What is seen in each image.
+        policy: Whose rules say it.
+        second: The trial of the same probes by the second verifier, where there is one.
     """
+    normalised = dict(zip(trial.mated_probes.tolist(), scores.mated.tolist(), strict=True))
     own = dict(zip(trial.mated_probes.tolist(), trial.comparisons.mated_subjects.tolist(), strict=True))
     measurements = (
         _measurement(
@@ -47,6 +55,7 @@ def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy, second: Trial
             float(trial.own[probe]),
             tuple(_others(trial, probe, person)),
             second=None if second is None else _opinion(policy, float(second.own[probe])),
+            normalised=(normalised[probe], policy.normalisation.cohort) if policy.normalisation else (None, None),
         )
         for probe, person in own.items()
     )
@@ -72,6 +81,7 @@ def _measurement(
     others: tuple[NearOther, ...] = (),
     *,
     second: SecondOpinion | None = None,
+    normalised: tuple[float | None, str | None] = (None, None),
 ) -> Measurement:
     face = probe.face
     return Measurement(
@@ -84,6 +94,8 @@ def _measurement(
         face_side=face.side if face else None,
         sharpness=face.sharpness if face else None,
         similarity=similarity,
+        normalised=normalised[0],
+        cohort=normalised[1],
         second=second,
         others=others,
     )
