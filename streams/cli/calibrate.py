@@ -38,6 +38,15 @@ _Flags = Annotated[
         help="Set the limit of similarity by the share of good samples that it flags.",
     ),
 ]
+_Second = Annotated[
+    float | None,
+    typer.Option(
+        "--second-fmr",
+        min=1e-9,
+        max=0.5,
+        help="Have the policy require that the second verifier agrees, at the limit with this FMR of its own.",
+    ),
+]
 _Base = Annotated[
     str | None,
     typer.Option(help="Policy that has the limits which nothing is measured for. (default: default, or synthetic)"),
@@ -84,9 +93,13 @@ def identities(
     fpir: _Fpir = _FPIR,
     gallery_size: _Size = None,
     false_flags: _Flags = None,
+    second_fmr: _Second = None,
     cohort: Annotated[
         Path | None, typer.Option(help="Folder of strangers' images: reports what score normalisation would bring.")
     ] = None,
+    s_norm: Annotated[
+        bool, typer.Option("--s-norm", help="Have the judge normalise scores by that cohort, kept beside the policy.")
+    ] = False,
     base: _Base = None,
     origin: _Origin = Origin.PHOTO,
     resamples: _Resamples = _RESAMPLES,
@@ -96,14 +109,21 @@ def identities(
     from streams.tools.rates.evidence import of_identities
     from streams.tools.rates.labels import identities_in, images_in
 
-    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
+    wish = _Wish(
+        output,
+        report,
+        _targets(fmr, fpir, gallery_size, false_flags, second_fmr, normalised=s_norm),
+        base,
+        resamples,
+        as_json,
+    )
     images, strangers = identities_in(folder), images_in(cohort) if cohort else []
     words = f"{len(images)} labelled images"
 
     async def gather(settings: Settings) -> "Evidence":
         seen, space = await seen_files(settings, [*(image.path for image in images), *strangers])
-        shown = [seen[path] for path in strangers]
-        return of_identities(images, seen, domain=origin, space=space, words=words, cohort=shown)
+        shown, second = [seen[path] for path in strangers], second_fingerprint(settings)
+        return of_identities(images, seen, domain=origin, space=space, words=words, cohort=shown, second_space=second)
 
     _calibrate(gather, wish)
 
@@ -143,12 +163,13 @@ def gallery(
     fpir: _Fpir = _FPIR,
     gallery_size: _Size = None,
     false_flags: _Flags = None,
+    second_fmr: _Second = None,
     base: _Base = None,
     resamples: _Resamples = _RESAMPLES,
     as_json: Json = False,
 ) -> None:
     """Calibrate from the gallery: each reference left out of its own centroid. No image is looked at."""
-    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags), base, resamples, as_json)
+    wish = _Wish(output, report, _targets(fmr, fpir, gallery_size, false_flags, second_fmr), base, resamples, as_json)
     _calibrate(_of_gallery, wish)
 
 
@@ -193,13 +214,30 @@ async def _of_gallery(settings: Settings) -> "Evidence":
     from streams.tools.rates.evidence import of_gallery
 
     async with gallery_services(settings) as services:
-        return await of_gallery(services.gallery, space=services.examiner.space.fingerprint)
+        space = services.examiner.space.fingerprint
+        return await of_gallery(services.gallery, space=space, second=services.second)
 
 
-def _targets(fmr: float, fpir: float, gallery_size: int | None, false_flags: float | None) -> "Targets":
+def _targets(
+    fmr: float,
+    fpir: float,
+    gallery_size: int | None,
+    false_flags: float | None,
+    second_fmr: float | None = None,
+    *,
+    normalised: bool = False,
+) -> "Targets":
     from streams.tools.rates.calibrate import Targets
 
-    return Targets(fmr, fpir, gallery_size, false_flags)
+    return Targets(fmr, fpir, gallery_size, false_flags, second_fmr, normalised)
+
+
+def second_fingerprint(settings: Settings) -> str | None:
+    """Return the fingerprint of the second verifier's space; None where none is set up."""
+    from streams.adapters.second.chosen import second_space
+
+    space = second_space(settings)
+    return None if space is None else space.fingerprint
 
 
 async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[Path, Seen], str]":
@@ -219,6 +257,7 @@ async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[P
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:
     from streams.cli.wiring.services import load_policy
     from streams.tools.rates.calibrate import calibrate
+    from streams.tools.rates.cohort_file import write_cohort
     from streams.tools.rates.policy_file import named, require_writable, write_policy, write_text
     from streams.tools.rates.reports import calibration_html
 
@@ -235,6 +274,8 @@ def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wi
         made_with=f"likeness-qc {importlib.metadata.version('likeness-qc')}",
         resamples=wish.resamples,
     )
+    if findings.policy.normalisation is not None and evidence.cohort is not None:  # the policy is refused without it
+        write_cohort(evidence.cohort, findings.policy.normalisation, wish.output.parent)
     write_policy(findings.policy, wish.output)
     write_text(calibration_html(findings, wish.targets, datetime.now(UTC)), html)
     _show(findings, wish, html)
@@ -259,6 +300,12 @@ def _show(findings: "Findings", wish: _Wish, html: Path) -> None:
             "extrapolated" if point.extrapolated else "",
         )
     page.print(table)
+    if (second := findings.policy.second) and second.effect:
+        from streams.cli.terminal.agreement import agreement_table
+
+        page.print(agreement_table(second.effect))
+    if by := findings.policy.normalisation:
+        say(f"score-normalised: {by.limit:.4f} standard deviations, {by.provenance}; by {by.file_name}")
     say(f"policy: {wish.output} ({findings.policy.version})")
     say(f"report: {html}")
 
@@ -269,6 +316,10 @@ def _as_dict(findings: "Findings") -> dict[str, Any]:
         "policy": findings.policy.version,
         "comparator": findings.policy.holds_for.comparator,
         "limits": findings.policy.limits.model_dump(mode="json"),
+        "normalisation": findings.policy.normalisation.model_dump(mode="json", exclude={"rates"})
+        if findings.policy.normalisation
+        else None,
+        "second": findings.policy.second.model_dump(mode="json") if findings.policy.second else None,
         "eer": findings.eer,
         "eer_interval": findings.eer_interval,
         "warnings": findings.warnings,

@@ -10,9 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.terminal.output import Json, console, emit, page, say
-from streams.settings import read_settings
+from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from streams.core.policy import Policy
     from streams.tools.rates.evaluation import Evaluation
 
 #: Exit status where files could not be read: what was measured is not all that was asked for.
@@ -50,14 +51,13 @@ def pairs(
     name a file which cannot be read are left out; the exit status is 1 then.
     """
     from streams.cli.calibrate import seen_files
-    from streams.cli.wiring.services import load_policy
     from streams.tools.rates.evaluate import evaluate_pairs
     from streams.tools.rates.labels import read_pairs
     from streams.tools.rates.policy_file import require_writable
 
     settings = read_settings()
     require_writable(report)
-    policy = load_policy(settings.policy)
+    policy = _policy(settings)
     listed = read_pairs(csv, images or csv.parent, group)
     files = [path for pair in listed for path in (pair.first, pair.second)]
     seen, space = asyncio.run(seen_files(settings, files))
@@ -74,21 +74,33 @@ def identities(
 ) -> None:
     """Search every image in a gallery of all the others: verification, rank-1 and open-set identification."""
     from streams.cli.calibrate import seen_files
-    from streams.cli.wiring.services import load_policy
+    from streams.cli.wiring.services import load_cohort
     from streams.tools.rates.evaluate import evaluate_identities
     from streams.tools.rates.labels import identities_in
     from streams.tools.rates.policy_file import require_writable
 
     settings = read_settings()
     require_writable(report)
-    policy = load_policy(settings.policy)
+    policy = _policy(settings)
     images = identities_in(folder)
     seen, space = asyncio.run(seen_files(settings, [image.path for image in images]))
-    measured = evaluate_identities(images, seen, policy, space, resamples=resamples)
+    cohort = load_cohort(policy, settings)
+    measured = evaluate_identities(images, seen, policy, space, cohort=cohort, resamples=resamples)
     _finish(measured, f"Evaluation: {folder.name}", report, as_json)
 
 
+def _policy(settings: Settings) -> "Policy":
+    from streams.cli.calibrate import second_fingerprint
+    from streams.cli.wiring.services import load_policy
+    from streams.core.policy import refuse_without_second
+
+    policy = load_policy(settings.policy)
+    refuse_without_second(policy, second_fingerprint(settings))
+    return policy
+
+
 def _finish(evaluation: "Evaluation", title: str, report: Path, as_json: bool) -> None:
+    from streams.cli.terminal.agreement import agreement_table
     from streams.tools.rates.policy_file import write_text
     from streams.tools.rates.reports import evaluation_html, warnings
 
@@ -99,6 +111,8 @@ def _finish(evaluation: "Evaluation", title: str, report: Path, as_json: bool) -
         emit(evaluation.as_dict() | {"report": str(report)})
     else:
         page.print(_table(evaluation))
+        if evaluation.agreement:
+            page.print(agreement_table(evaluation.agreement))
         say(f"report: {report}")
     if evaluation.files.missing:
         raise typer.Exit(INCOMPLETE_STATUS)

@@ -14,13 +14,16 @@ from streams.settings import Settings, read_settings
 if TYPE_CHECKING:
     from streams.core.faces import Undecodable
     from streams.events import SampleJudged
+    from streams.tools.judge_files import Said
 
 _FIELDS = (
     "decision",
     "reasons",
     "similarity",
+    "normalised_similarity",
     "false_match_rate",
     "margin",
+    "second",
     "nearest",
     "faces",
     "originals",
@@ -37,13 +40,23 @@ def add_to(app: typer.Typer) -> None:
 def judge(
     images: Annotated[list[Path], typer.Argument(help="PNG, JPEG or WebP files.")],
     identity: Annotated[str, typer.Option(help="Whom they should show.")],
+    model: Annotated[
+        str | None,
+        typer.Option(metavar="NAME[@VERSION]", help="Which model made them, where consent is for some models alone."),
+    ] = None,
+    territory: Annotated[
+        str | None,
+        typer.Option(metavar="DE|US-TN|…", help="Where they are to be shown, where consent is for some places alone."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Judge image files: do they show this enrolled identity, and nobody else?
 
     By the rules that judge the stream; nothing is stored and nothing is published.
     """
-    judged = asyncio.run(_judge(read_settings(), images, identity))
+    from streams.tools.judge_files import Said
+
+    judged = asyncio.run(_judge(read_settings(), images, identity, Said.of(model, territory)))
     rows = [{"image": str(path), **_as_dict(result)} for path, result in judged]
     if as_json:
         emit({"images": rows})
@@ -52,7 +65,7 @@ def judge(
 
 
 async def _judge(
-    settings: Settings, images: list[Path], identity: str
+    settings: Settings, images: list[Path], identity: str, said: "Said"
 ) -> "list[tuple[Path, SampleJudged | Undecodable]]":
     from streams.cli.wiring.addresses import addressed
     from streams.cli.wiring.services import examining_services
@@ -64,7 +77,7 @@ async def _judge(
     async with examining_services(settings) as services:
         domain = await services.gallery.domain()
         refuse_elsewhere(services.policy, embedding_space=services.examiner.space.fingerprint, domain=domain)
-        return await judge_files(encoded, identity, services)
+        return await judge_files(encoded, identity, services, said)
 
 
 def _as_dict(result: "SampleJudged | Undecodable") -> dict[str, Any]:

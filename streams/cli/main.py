@@ -26,6 +26,7 @@ from streams.cli import (
     parts,
     requests,
     schema,
+    second,
     watch,
     work,
 )
@@ -67,7 +68,7 @@ def build() -> typer.Typer:
     )
     for module in (
         *(demo, parts, work, intake, requests, watch, judge),
-        *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, drift, schema),
+        *(gallery, copies, second, consent, forget, audit, calibrate, evaluate, dlq, drift, schema),
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):

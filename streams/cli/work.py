@@ -117,6 +117,7 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     from streams.runtime.patience import Patience
     from streams.runtime.roles import JUDGE, ROLES
     from streams.runtime.worker import work
+    from streams.tools import second
     from streams.tools.originals import lacking
 
     load_policy(settings.policy)  # refused before anything is loaded or waited for
@@ -135,6 +136,12 @@ async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
                     " index-references` has run",
                     unseen,
                     services.imprinter.descriptor.fingerprint,
+                )
+            if role is JUDGE and (unknown := await patience(partial(second.lacking, services))):
+                log.warning(
+                    "%d people are not enrolled for the second verifier with all their references: no sample of them is"
+                    " accepted by a policy that requires it until `likeness index-second` has run",
+                    unknown,
                 )
             # What is loaded by now stays as long as the process. To collect garbage is to look at every object, and at
             # these alone it takes a tenth of a second, in which the event loop stands still.

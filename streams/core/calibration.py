@@ -20,7 +20,8 @@ class OperatingPoint(_Measured):
 
     target: str
     """Such as ``FMR 0.001``."""
-    similarity: Similarity
+    similarity: float
+    """Or normalised score, where the comparator is one of these."""
     fmr: Rate
     fmr_interval: tuple[Rate, Rate]
     fnmr: Rate
@@ -32,7 +33,8 @@ class OperatingPoint(_Measured):
 class Rates(_Measured):
     """Both error rates at ascending similarities."""
 
-    similarity: tuple[Similarity, ...]
+    similarity: tuple[float, ...]
+    """Or normalised scores, where the comparator is one of these."""
     fmr: tuple[Rate, ...]
     """Share of non-mated comparisons that come as near; nowhere below what so many comparisons can show, 3/n."""
     fnmr: tuple[Rate, ...]
@@ -75,6 +77,26 @@ class LikelihoodRatio(_Measured):
         if len(self.similarity) != len(self.log_ratio) or not self.similarity:
             raise ValueError("expected as many log_ratio as similarity, and one at least")
         return self
+
+
+class Errors(_Measured):
+    """Both error rates of one rule, with their 95 % intervals over people."""
+
+    fmr: Rate
+    fmr_interval: tuple[Rate, Rate]
+    fnmr: Rate
+    fnmr_interval: tuple[Rate, Rate]
+
+
+class Agreement(_Measured):
+    """What it does to both error rates that two verifiers have to agree, each at its own limit."""
+
+    mated: int
+    non_mated: int
+    """Comparisons that both have made."""
+    first: Errors
+    second: Errors
+    both: Errors
 
 
 class Calibration(_Measured):

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from streams.core.consent import Consent
 from streams.core.imprints import nearest
 from streams.core.measurement import Measurement
-from streams.core.policy import Limits, Policy
+from streams.core.policy import Limits, Normalisation, Policy, Second
 from streams.events import Decision, NearOriginal, Reason, ReasonCode
 
 _GRAVITY = {code: place for place, code in enumerate(ReasonCode)}
@@ -31,7 +31,7 @@ def decide(measurement: Measurement, policy: Policy, consent: Consent, unmet: Se
         consent: Whether the person agrees to this use.
         unmet: Which terms are not met, in words.
     """
-    reasons = [*_consent(measurement, consent, unmet), *_reasons(measurement, policy.limits)]
+    reasons = [*_consent(measurement, consent, unmet), *_reasons(measurement, policy)]
     reasons = sorted(reasons, key=lambda reason: _GRAVITY[reason.code])
     if not reasons and measurement.faces is None:
         reasons = [Reason(code=ReasonCode.NO_FACE, text="there is no image to judge")]
@@ -44,12 +44,15 @@ def may_generate(*, enrolled: bool, protected: bool, consent: Consent) -> bool:
     return enrolled and not protected and consent is Consent.GRANTED
 
 
-def _reasons(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
+def _reasons(measurement: Measurement, policy: Policy) -> Iterator[Reason]:
+    limits = policy.limits
     yield from _copy(measurement, limits)
     yield from _abstain(measurement, limits)
     yield from _leak(measurement, limits)
-    yield from _mismatch(measurement, limits)
+    yield from _mismatch(measurement, policy)
     yield from _ambiguous(measurement, limits)
+    if policy.second is not None and measurement.faces and measurement.references:
+        yield from _second(measurement, policy.second)
 
 
 def _number(value: float) -> float | None:
@@ -122,11 +125,29 @@ def _leak(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
             yield Reason(code=ReasonCode.LEAK, text=text, measured=_number(other.similarity), limit=limit)
 
 
-def _mismatch(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
-    similarity, limit = measurement.similarity, limits.similarity
-    if similarity is not None and not similarity >= limit:
+def _mismatch(measurement: Measurement, policy: Policy) -> Iterator[Reason]:
+    if measurement.similarity is None:
+        return
+    if policy.normalisation is not None:
+        yield from _normalised_mismatch(measurement, policy.normalisation)
+        return
+    similarity, limit = measurement.similarity, policy.limits.similarity
+    if not similarity >= limit:
         text = f"similarity {similarity:.4f} to {measurement.identity} is under the limit {limit:.4f}"
         yield Reason(code=ReasonCode.MISMATCH, text=text, measured=_number(similarity), limit=limit)
+
+
+def _normalised_mismatch(measurement: Measurement, by: Normalisation) -> Iterator[Reason]:
+    score = measurement.normalised if measurement.cohort == by.cohort else None
+    if score is None:
+        text = f"similarity to {measurement.identity} was not normalised by the cohort of the policy"
+        yield Reason(code=ReasonCode.MISMATCH, text=text, limit=by.limit)
+    elif not score >= by.limit:
+        text = (
+            f"similarity to {measurement.identity} is {score:.4f} standard deviations above what strangers have, under"
+            f" the limit {by.limit:.4f}"
+        )
+        yield Reason(code=ReasonCode.MISMATCH, text=text, measured=_number(score), limit=by.limit)
 
 
 def _ambiguous(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
@@ -137,3 +158,22 @@ def _ambiguous(measurement: Measurement, limits: Limits) -> Iterator[Reason]:
         nearer = f"{-margin:.4f} nearer to {other} than to {asked}"
         text = nearer if margin < 0 else f"only {margin:.4f} nearer to {asked} than to {other}"
         yield Reason(code=ReasonCode.AMBIGUOUS, text=text, measured=_number(margin), limit=limits.margin)
+
+
+def _second(measurement: Measurement, required: Second) -> Iterator[Reason]:
+    """What was not measured is no agreement. References that one of the two lacks make another person of them."""
+    seen, who = measurement.second, measurement.identity
+    if seen is None or seen.embedding_space != required.embedding_space:
+        text = f"the second verifier, {required.embedding_space}, did not look at it"
+        yield Reason(code=ReasonCode.SECOND_VERIFIER, text=text, limit=required.similarity)
+    elif seen.references != measurement.references:
+        text = f"{seen.references} of {measurement.references} references of {who} are enrolled for the second verifier"
+        yield Reason(code=ReasonCode.NO_REFERENCE, text=text, measured=seen.references, limit=measurement.references)
+    elif seen.similarity is None:
+        yield Reason(code=ReasonCode.LOW_QUALITY, text="the face could not be measured by the second verifier")
+    elif not seen.similarity >= required.similarity:
+        text = (
+            f"second verifier: similarity {seen.similarity:.4f} to {who} is under its limit {required.similarity:.4f}"
+        )
+        measured = _number(seen.similarity)
+        yield Reason(code=ReasonCode.SECOND_VERIFIER, text=text, measured=measured, limit=required.similarity)

@@ -75,7 +75,8 @@ def emptied(value: bytes, called: str) -> bytes | None:
         judged = SampleJudged.model_validate_json(value)
     except ValidationError:
         return None
-    nothing = dict.fromkeys(("image", "similarity", "margin", "faces", "face_box", "false_match_rate"))
+    measured = ("similarity", "normalised_similarity", "margin", "second", "faces", "face_box", "false_match_rate")
+    nothing = dict.fromkeys(("image", *measured))
     reasons = tuple(Reason(code=reason.code, text="erased") for reason in judged.reasons)
     return to_json(judged.model_copy(update={**nothing, "identity": called, "reasons": reasons, "nearest": ()}))
 

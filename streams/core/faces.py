@@ -64,6 +64,8 @@ class Face:
     """Variance of the Laplacian of the grey 160 x 160 crop, 0 and up; small is blurred."""
     rough: Rough | None = None
     """None where the embedding was computed in 32-bit floats."""
+    second: Embedding | None = None
+    """In the space of the second verifier; None where none is set up, or it finds no direction."""
 
     @property
     def side(self) -> float:
@@ -93,3 +95,12 @@ class Undecodable:
 
 
 Examined = Sighting | Undecodable
+
+
+def only_face(seen: Examined) -> Face | str:
+    """Return the one face of an image, or why there is none."""
+    if isinstance(seen, Undecodable):
+        return seen.detail
+    if seen.faces != 1 or seen.largest is None:
+        return f"{seen.faces or 'no'} face{'s' if seen.faces > 1 else ''} found, expected one"
+    return seen.largest

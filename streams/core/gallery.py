@@ -24,6 +24,8 @@ class Reference:
     origin: Origin
     image_sha256: str
     embedding: Embedding
+    second: Embedding | None = None
+    """In the space of the second verifier, on the way to its own gallery; None where none looked."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 
+from streams.core.biometrics.cohort import Cohort
 from streams.core.faces import Sighting
 from streams.core.gallery import Identity, Neighbourhood
 from streams.core.measurement import Measurement, NearOther
@@ -31,6 +32,7 @@ def measure(
     *,
     space: str,
     gallery_version: str,
+    cohort: Cohort | None = None,
 ) -> Measurement:
     """Return all that was measured on one sample.
 
@@ -41,6 +43,7 @@ def measure(
         enrolled: The target and every identity that ``near`` names, where they are enrolled still.
         space: Fingerprint of the embedding space.
         gallery_version: Version of the gallery that ``near`` was searched in.
+        cohort: Strangers by which the similarity to the target is normalised; None: it is not.
     """
     target = enrolled.get(subject.identity)
     measurement = unmade(subject, target, space=space, gallery_version=gallery_version)
@@ -69,6 +72,8 @@ def measure(
         "detection_probability": round(face.probability, 4),
         "sharpness": round(face.sharpness, 1),
         "similarity": similarity(face.embedding, target.centroid) if target else None,
+        "normalised": cohort.score(face.embedding, target.centroid) if target and cohort else None,
+        "cohort": cohort.sha256 if cohort else None,
         "others": others,
         "nearest": nearest,
         "precision": face.rough.precision if face.rough else None,

@@ -3,7 +3,7 @@
 from pydantic import BaseModel, ConfigDict
 
 from streams.core.similarity import DECIMALS
-from streams.events import NearOriginal, NearReference, Precision, Similarity
+from streams.events import NearOriginal, NearReference, Precision, SecondOpinion, Similarity
 
 
 class NearOther(BaseModel):
@@ -42,6 +42,12 @@ class Measurement(BaseModel):
     sharpness: float | None = None
     similarity: Similarity | None = None
     """To the target's centroid."""
+    normalised: float | None = None
+    """The same, score-normalised: standard deviations above what strangers of the cohort have."""
+    cohort: str | None = None
+    """SHA-256 of that cohort; None = the policy asked for none."""
+    second: SecondOpinion | None = None
+    """Of the second verifier; None = none was set up."""
     others: tuple[NearOther, ...] = ()
     """Identities near the sample, without the target."""
     nearest: tuple[NearReference, ...] = ()

@@ -8,20 +8,21 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from streams.core.calibration import Calibration
+from streams.core.calibration import Agreement, Calibration, Rates
 from streams.core.gallery import Origin
 from streams.errors import BadInput, PolicyRefused
 from streams.events import Similarity
 
-Comparator = Literal["centroid/raw", "pair/raw"]
+Comparator = Literal["centroid/raw", "centroid/s-norm", "pair/raw"]
 """What was compared: a probe with the renormalised centroid of a person's references, or two images; by plain cosine,
-not score-normalised. Limits of one never serve the other: images lie nearer to their centroid than to each other."""
+or by one that is score-normalised against a cohort of strangers. Limits of one never serve the other: images lie nearer
+to their centroid than to each other."""
 
 #: Small letters, digits and hyphens.
 POLICY_NAME = r"^[a-z0-9][a-z0-9-]*$"
 
-#: What a verdict rests on.
-JUDGED_BY: Comparator = "centroid/raw"
+#: What a verdict may rest on.
+JUDGED_BY: tuple[Comparator, ...] = ("centroid/raw", "centroid/s-norm")
 
 
 class Limits(BaseModel):
@@ -66,6 +67,47 @@ class Domain(BaseModel):
     comparator: Comparator
 
 
+class Normalisation(BaseModel):
+    """How similarity to the target is score-normalised, and the limit that takes the place of the plain one.
+
+    Whom else a sample resembles, and by which margin, stays a matter of plain cosines: a search finds by these.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cohort: Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+    """SHA-256 of the file of strangers that lies beside the policy: without it the policy is refused."""
+    strangers: Annotated[int, Field(ge=2)]
+    top: Annotated[int, Field(ge=2)]
+    """So many of them, the nearest, say what is usual for a face."""
+    limit: Annotated[float, Field(allow_inf_nan=False)]
+    """Mismatch below so many standard deviations above what is usual for strangers."""
+    provenance: str
+    """Where the limit comes from."""
+    rates: Rates | None = None
+    """Both error rates at normalised scores; None where nobody has measured them."""
+
+    @property
+    def file_name(self) -> str:
+        """Name of the file of strangers."""
+        return f"cohort-{self.cohort[:16]}.npy"
+
+
+class Second(BaseModel):
+    """A second verifier that has to agree: nobody is accepted whom it does not see too."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    embedding_space: str
+    """Fingerprint of its own embedding space."""
+    similarity: Similarity
+    """It disagrees below this similarity to the centroid of the target's references in its own space."""
+    provenance: str
+    """Where the number comes from."""
+    effect: Agreement | None = None
+    """What requiring agreement does to both error rates; None where nobody has measured it."""
+
+
 class Policy(BaseModel):
     """A named set of limits. Its version says by content which one it is."""
 
@@ -78,6 +120,10 @@ class Policy(BaseModel):
     """Where the numbers come from."""
     holds_for: Domain
     limits: Limits
+    normalisation: Normalisation | None = None
+    """Exactly where the comparator is ``centroid/s-norm``."""
+    second: Second | None = None
+    """None: one verifier is enough."""
     calibration: Calibration | None = None
     """What ``likeness calibrate`` measured; None while the policy is uncalibrated."""
 
@@ -85,6 +131,12 @@ class Policy(BaseModel):
     def _calibrated_is_measured(self) -> "Policy":
         if self.calibrated != (self.calibration is not None):
             raise ValueError("calibrated = true needs the table [calibration], and the table needs calibrated = true")
+        return self
+
+    @model_validator(mode="after")
+    def _normalised_by_a_cohort(self) -> "Policy":
+        if (self.holds_for.comparator == "centroid/s-norm") != (self.normalisation is not None):
+            raise ValueError("comparator centroid/s-norm needs the table [normalisation], and the table needs it")
         return self
 
     @cached_property
@@ -96,11 +148,28 @@ class Policy(BaseModel):
         text = json.dumps(self.model_dump(mode="json", exclude_none=True), sort_keys=True, separators=(",", ":"))
         return f"{self.name}@{hashlib.sha256(text.encode()).hexdigest()[:12]}"
 
-    def false_match_rate(self, similarity: float | None) -> float | None:
-        """Return the measured FMR at a similarity; None where there is none, or nothing was measured."""
-        if similarity is None or self.calibration is None:
-            return None
-        return self.calibration.rates.fmr_at(similarity)
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Every limit by its name."""
+        limits: dict[str, float] = self.limits.model_dump()
+        if self.normalisation is not None:
+            limits["normalised_similarity"] = self.normalisation.limit
+        if self.second is not None:
+            limits["second_similarity"] = self.second.similarity
+        return limits
+
+    def false_match_rate(self, similarity: float | None, normalised: float | None = None) -> float | None:
+        """Return the measured FMR at what the comparator gives; None where there is none, or nothing was measured.
+
+        Args:
+            similarity: Plain cosine.
+            normalised: The same, score-normalised.
+        """
+        if self.normalisation is not None:
+            rates, score = self.normalisation.rates, normalised
+        else:
+            rates, score = self.calibration.rates if self.calibration else None, similarity
+        return None if rates is None or score is None else rates.fmr_at(score)
 
 
 def parse(text: str, where: str) -> Policy:
@@ -126,9 +195,9 @@ def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | N
     Raises:
         PolicyRefused: If the embedding space, the gallery's domain or the comparator is another one.
     """
-    if policy.holds_for.comparator != JUDGED_BY:
+    if policy.holds_for.comparator not in JUDGED_BY:
         raise PolicyRefused(
-            f"policy {policy.version} holds for scores of {policy.holds_for.comparator}, verdicts rest on {JUDGED_BY}:"
+            f"policy {policy.version} holds for scores of {policy.holds_for.comparator}, verdicts rest on centroids:"
             " calibrate from people's images, from the gallery or from reviewed samples instead"
         )
     if policy.holds_for.embedding_space != embedding_space:
@@ -142,3 +211,23 @@ def refuse_elsewhere(policy: Policy, *, embedding_space: str, domain: Origin | N
             f" set LIKENESS_POLICY={'synthetic' if domain is Origin.SYNTHETIC else 'default'},"
             " or to the path of a policy made for it"
         )
+
+
+def refuse_without_second(policy: Policy, embedding_space: str | None) -> None:
+    """Refuse a policy that requires a second verifier where there is none, or another one.
+
+    Args:
+        policy: Any policy.
+        embedding_space: Of the second verifier that is set up; None where none is.
+
+    Raises:
+        PolicyRefused: If the policy requires another one.
+    """
+    if policy.second is None or policy.second.embedding_space == embedding_space:
+        return
+    wanted = policy.second.embedding_space
+    raise PolicyRefused(
+        f"policy {policy.version} requires that a second verifier in the embedding space {wanted} agrees, this process"
+        f" has {embedding_space or 'none'}: run `pip install 'likeness-qc[second]'`, set"
+        f" LIKENESS_SECOND_EMBEDDER={wanted.partition('/')[0]}, or set LIKENESS_POLICY to another policy"
+    )

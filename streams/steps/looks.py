@@ -15,6 +15,7 @@ from streams.core.settled import ROUNDING, difference, settled
 from streams.core.subject import Subject
 from streams.ports import Services
 from streams.steps.copies import compare
+from streams.steps.second import consult
 
 log = logging.getLogger(__name__)
 
@@ -37,23 +38,31 @@ class Looked:
         return None if self.sighting.largest is None else self.sighting.largest.embedding
 
     def suffices(self, policy: Policy, consent: Consent) -> bool:
-        """Say whether a verdict may rest on this look: always on an exact one."""
+        """Say whether a verdict may rest on this look: always on an exact one.
+
+        Never on a rough one where scores are normalised: how far off they may be, nothing says.
+        """
         error = self.measurement.similarity_error
-        return error is None or settled(self.measurement, policy, consent, error=error, unseen=self.unseen)
+        if error is None or policy.normalisation is not None:
+            return error is None
+        return settled(self.measurement, policy, consent, error=error, unseen=self.unseen)
 
 
 async def look(
     subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
 ) -> dict[str, Looked]:
-    """Search for every face and compare every picture with the originals, in one batch, and measure every sample.
+    """Search for every face, compare every picture with the originals, in one batch, and measure every sample.
 
     Raises:
         PolicyRefused: If the policy does not hold for this gallery, which may have been empty when the process began.
     """
-    looked, compared = await asyncio.gather(
-        _searched(subjects, sightings, services, gallery_version), compare(sightings, services)
+    looked, compared, second = await asyncio.gather(
+        _searched(subjects, sightings, services, gallery_version),
+        compare(sightings, services),
+        consult({key: subjects[key] for key in sightings}, services),
     )
-    return {key: replace(one, measurement=compared.noted_in(one.measurement, key)) for key, one in looked.items()}
+    noted = {key: compared.noted_in(one.measurement, key) for key, one in looked.items()}
+    return {key: replace(one, measurement=second.noted_in(noted[key], sightings[key])) for key, one in looked.items()}
 
 
 async def look_again(
@@ -74,13 +83,14 @@ async def look_again(
 
 
 def _same_picture(before: Looked, after: Looked) -> Measurement:
-    """Return what was measured after, with what the picture was found to be near before."""
+    """Return what was measured after, with what the first look settled: copies, and what the second verifier said."""
     first = before.measurement
     return after.measurement.model_copy(
         update={
             "originals": first.originals,
             "originals_searched": first.originals_searched,
             "copy_descriptor": first.copy_descriptor,
+            "second": first.second,
         }
     )
 
@@ -100,7 +110,8 @@ async def _searched(
     looked = {}
     for key, sighting in sightings.items():
         hood = near.get(key, Neighbourhood((), ()))
-        measurement = measure(subjects[key], sighting, hood, enrolled, space=space, gallery_version=gallery_version)
+        about = {"space": space, "gallery_version": gallery_version}
+        measurement = measure(subjects[key], sighting, hood, enrolled, **about, cohort=services.cohort)
         unseen = hood.identities[-1].similarity if len(hood.identities) == NEAREST else None
         looked[key] = Looked(sighting, measurement, unseen)
     return looked

@@ -26,8 +26,12 @@ class Interruption:
         ports = {
             field.name: self.part(field.name, getattr(services, field.name))
             for field in dataclasses.fields(services)
-            if field.name not in ("policy", "now")
+            if field.name not in ("policy", "now", "cohort", "second")
         }
+        if services.second is not None:
+            ports["second"] = dataclasses.replace(
+                services.second, gallery=self.part("second.gallery", services.second.gallery)
+            )
         return dataclasses.replace(services, **ports)
 
     def part(self, name: str, port: object) -> Any:

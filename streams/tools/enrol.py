@@ -10,7 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from streams.core.consent import Consent, Entry, Purpose, Terms, state
-from streams.core.faces import Examined, Face, Undecodable
+from streams.core.faces import only_face
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.imprints import Original
 from streams.core.similarity import centroid, concentration
@@ -19,6 +19,7 @@ from streams.events import Name, Territory
 from streams.ports import Services
 from streams.steps.examine import examine_exactly
 from streams.tools.originals import IMAGE_SUFFIXES, photographs, replace_photographs
+from streams.tools.second import enrol_everywhere
 
 #: The file in each person's folder that says that, and until when, the person agreed.
 CONSENT_FILE = "consent.toml"
@@ -124,7 +125,7 @@ async def _enrol_person(person: Path, services: Services, origin: Origin, *, pro
     await _enter(identity, consent, services)
     # First: no photograph may be enrolled of which a copy would come through.
     await replace_photographs(identity, originals, services)
-    await services.gallery.enrol(summarise(identity, references, protected=consent.protected), references)
+    await enrol_everywhere(summarise(identity, references, protected=consent.protected), references, services)
     report.references = len(references)
     return report
 
@@ -181,7 +182,7 @@ async def _references(
                 continue
             ref = await services.images.put(data)
             key = reference_id(identity, ref.sha256)
-            references[key] = Reference(key, identity, origin, ref.sha256, face.embedding)
+            references[key] = Reference(key, identity, origin, ref.sha256, face.embedding, face.second)
             usable.append((references[key], data))
         originals += await photographs(usable, services)
     return list(references.values()), originals
@@ -210,15 +211,6 @@ def _read_images(person: Path, report: Enrolled) -> list[tuple[str, bytes]]:
         except OSError as error:
             report.skipped[path.name] = f"cannot be read: {error.strerror}"
     return readable
-
-
-def only_face(seen: Examined) -> Face | str:
-    """Return the one face of an image, or why there is none."""
-    if isinstance(seen, Undecodable):
-        return seen.detail
-    if seen.faces != 1 or seen.largest is None:
-        return f"{seen.faces or 'no'} face{'s' if seen.faces > 1 else ''} found, expected one"
-    return seen.largest
 
 
 def summarise(

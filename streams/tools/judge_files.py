@@ -1,17 +1,43 @@
 """Judge image files by the steps that judge a stream; nothing is stored and nothing is published."""
 
 import hashlib
+import re
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.core.enrolment import require_name
 from streams.core.faces import Sighting, Undecodable
 from streams.core.subject import Subject
 from streams.errors import BadInput
-from streams.events import ImageRef, SampleJudged
+from streams.events import TERRITORY, ImageRef, SampleJudged
 from streams.ports import Services
 from streams.steps.appraise import appraise
+
+
+@dataclass(frozen=True)
+class Said:
+    """What is said of where files come from and go to: consent may have terms that ask for it."""
+
+    model: str = "file"
+    model_version: str | None = None
+    territory: str | None = None
+
+    @classmethod
+    def of(cls, model: str | None, territory: str | None) -> "Said":
+        """Return it as somebody types it: ``model`` or ``model@version``, and an ISO 3166 code.
+
+        Raises:
+            BadInput: If one of them is none.
+        """
+        name, _, version = (model or cls.model).partition("@")
+        require_name(name, "model")
+        if model is not None and "@" in model:
+            require_name(version, "model's version")
+        if territory is not None and not re.fullmatch(TERRITORY, territory):
+            raise BadInput(f"expected a territory as ISO 3166 writes it, DE or US-TN, got {territory!r}: correct it")
+        return cls(name, version or None, territory)
 
 
 def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
@@ -24,9 +50,15 @@ def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
 
 
 async def judge_files(
-    files: Sequence[tuple[Path, bytes]], identity: str, services: Services
+    files: Sequence[tuple[Path, bytes]], identity: str, services: Services, said: Said | None = None
 ) -> list[tuple[Path, SampleJudged | Undecodable]]:
     """Return the verdict on each file, or why it is no image that can be judged.
+
+    Args:
+        files: Each file with its bytes.
+        identity: Whom they should show.
+        services: What to judge by.
+        said: What is said of them; None: nothing.
 
     Raises:
         BadInput: If ``identity`` is no name.
@@ -36,7 +68,7 @@ async def judge_files(
     started = time.perf_counter()
     seen = await services.examiner.examine(encoded)
     examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(files)), 2)
-    subjects = {str(number): _subject(number, identity, data) for number, data in enumerate(encoded)}
+    subjects = {str(number): _subject(number, identity, data, said or Said()) for number, data in enumerate(encoded)}
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
     gallery_version = await services.gallery.version()
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
@@ -54,7 +86,16 @@ def _read(path: Path) -> bytes:
         raise BadInput(f"{path} cannot be read: {error.strerror}; expected a PNG, JPEG or WebP file") from error
 
 
-def _subject(number: int, identity: str, encoded: bytes) -> Subject:
+def _subject(number: int, identity: str, encoded: bytes, said: Said) -> Subject:
     digest = hashlib.sha256(encoded).hexdigest()
-    image = ImageRef(sha256=digest, size=len(encoded)) if encoded else None
-    return Subject(digest[:32], "training", "files", number, identity, "file", image=image)
+    return Subject(
+        digest[:32],
+        "training",
+        "files",
+        number,
+        identity,
+        said.model,
+        model_version=said.model_version,
+        territory=said.territory,
+        image=ImageRef(sha256=digest, size=len(encoded)) if encoded else None,
+    )

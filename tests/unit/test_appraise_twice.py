@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from streams import topics
+from streams.core.faces import only_face
 from streams.core.ids import training_sample_id
 from streams.core.measurement import Measurement
 from streams.events import SampleJudged
@@ -16,7 +17,6 @@ from streams.steps.examine import examine_exactly
 from streams.testing.examiner import StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.messages import deliver, message, training_sample
-from streams.tools.enrol import only_face
 
 ANNA, BERT = np.eye(8)[:2]
 #: So far off may a similarity be at the first look; the stand-in turns everybody towards the same side.

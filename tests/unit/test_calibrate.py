@@ -153,7 +153,7 @@ def test_limits_of_pairs_never_serve_centroids():
     findings = found(given=replace(evidence(), comparator="pair/raw", margins=None))
 
     assert findings.policy.limits.margin == BASE.limits.margin
-    with pytest.raises(PolicyRefused, match="pair/raw, verdicts rest on centroid/raw: calibrate from"):
+    with pytest.raises(PolicyRefused, match="pair/raw, verdicts rest on centroids: calibrate from"):
         refuse_elsewhere(findings.policy, embedding_space="stub/1", domain=Origin.SYNTHETIC)
 
 

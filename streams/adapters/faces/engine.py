@@ -20,6 +20,7 @@ from streams.adapters.facenet.detector import DETECTOR, Detector, Found
 from streams.adapters.facenet.weights import Published, published
 from streams.adapters.images.decode import Decode, decode_here
 from streams.adapters.precision.choice import fast_embedder
+from streams.adapters.second.chosen import SecondEmbedder, second_embedder
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.imprints import Imprints
 from streams.core.similarity import unit
@@ -40,6 +41,8 @@ class _Seen:
     largest: Found
     crop: Pixels
     views: Views
+    second_crop: Pixels | None = None
+    """The same face as the second verifier takes it; None where there is none."""
 
 
 def embedding_space(settings: Settings) -> EmbeddingSpace:
@@ -51,7 +54,11 @@ class FaceEngine:
     """Images to sightings; used by one thread at a time."""
 
     def __init__(
-        self, networks: FaceNetworks, decode: Decode = decode_here, copies: CopyDescriptor | None = None
+        self,
+        networks: FaceNetworks,
+        decode: Decode = decode_here,
+        copies: CopyDescriptor | None = None,
+        second: SecondEmbedder | None = None,
     ) -> None:
         """Take loaded networks; ``load`` makes them.
 
@@ -59,9 +66,11 @@ class FaceEngine:
             networks: What finds faces and embeds them.
             decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
             copies: Describes pictures; None = by the perceptual hash.
+            second: Embeds every face once more; None = one verifier is enough.
         """
         self._decode = decode
         self._copies = copies or CopyHash(networks.landmarks)
+        self._second = second
         self._detector = Detector(networks.detect)
         self._networks = networks
         self.space = _space(networks.what)
@@ -72,22 +81,24 @@ class FaceEngine:
         """Load the engine and the networks that the settings name; blocks, for minutes where they must be fetched.
 
         Raises:
-            BadInput, WeightsUnusable: As ``engines.load`` and ``copy_descriptor`` say.
+            BadInput, WeightsUnusable: As ``engines.load``, ``copy_descriptor`` and ``second_embedder`` say.
             Unready: So too, or if the engine computes something else than it should, in either precision.
         """
         exact = engines.load(settings, report)
         copies = copy_descriptor(settings, exact.landmarks)
-        engine = cls(exact, decode, copies)
+        second = second_embedder(settings, report)
+        engine = cls(exact, decode, copies, second)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
-        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, second)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
         seen: list[_Seen | Examined] = []
         for group in _groups(self._decode(encoded)):
             seen += self._look(group)
-        sightings = iter(self._sightings([each for each in seen if isinstance(each, _Seen)]))
+        found = [each for each in seen if isinstance(each, _Seen)]
+        sightings = iter(self._seconded(found, self._sightings(found)))
         return [next(sightings) if isinstance(each, _Seen) else each for each in seen]
 
     def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
@@ -117,7 +128,8 @@ class FaceEngine:
                 looked.append(each)
             elif faces := next(found):
                 views = self._copies.views(each, faces[0].landmarks)
-                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views))
+                second = self._second.cut_out(each, faces[0].landmarks) if self._second else None
+                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views, second))
             else:
                 looked.append(Sighting(0, None, self._copies.views(each, ())))
         return looked
@@ -131,6 +143,16 @@ class FaceEngine:
             return [_sighting(each, raw, None) for each, raw in zip(seen, self._embed(crops), strict=True)]
         embeddings, lengths = fast.embed(self._networks.normalised(crops))
         return [self._first_sighting(*one, fast) for one in zip(seen, embeddings, map(float, lengths), strict=True)]
+
+    def _seconded(self, seen: Sequence[_Seen], sightings: Sequence[Sighting]) -> Sequence[Sighting]:
+        """Return the sightings with what the second verifier makes of their faces."""
+        if self._second is None:
+            return sightings
+        embeddings = iter(self._second.embed([each.second_crop for each in seen if each.second_crop is not None]))
+        return [
+            one if each.second_crop is None else _with_second(one, next(embeddings))
+            for each, one in zip(seen, sightings, strict=True)
+        ]
 
     def _first_sighting(self, seen: _Seen, raw: Embedding, length: float, fast: FastEmbedder) -> Sighting:
         # An error as large as a similarity says nothing, nor does a vector without direction: embedded again at once.
@@ -158,6 +180,12 @@ def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighti
     except ValueError:
         # A vector without direction is near nobody and far from nobody: nothing was seen that can be judged.
         return replace(sighting, faces=0, largest=None)
+
+
+def _with_second(sighting: Sighting, embedding: Embedding | None) -> Sighting:
+    if sighting.largest is None:
+        return sighting
+    return replace(sighting, largest=replace(sighting.largest, second=embedding))
 
 
 def _rough_crop(sighting: Sighting) -> Pixels | None:

@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.faces.engine import FaceEngine, embedding_space
 from streams.adapters.faces.examiner import FaceExaminer
 from streams.adapters.faces.lone import LoneExaminer, known_good
 from streams.adapters.images.decoder import UNPACK_ANY, DecoderProcess
@@ -18,18 +18,21 @@ from streams.adapters.ledger.consent import SqlConsentRegister
 from streams.adapters.ledger.samples import SqlLedger
 from streams.adapters.milvus.gallery import MilvusGallery
 from streams.adapters.milvus.originals import MilvusOriginals
+from streams.adapters.second.chosen import second_space
 from streams.adapters.triton.generator import TritonGenerator
 from streams.cli.terminal.output import console
 from streams.cli.wiring.addresses import addressed, answering
 from streams.cli.wiring.database import opened_database
 from streams.cli.wiring.plan import drift_plan
+from streams.core.biometrics.cohort import Cohort
 from streams.core.faces import EmbeddingSpace
 from streams.core.imprints import Descriptor
-from streams.core.policy import Policy, parse
-from streams.errors import BadInput
-from streams.ports import Monitoring, Services
+from streams.core.policy import Policy, parse, refuse_without_second
+from streams.errors import BadInput, SpaceMismatch
+from streams.ports import Monitoring, SecondVerifier, Services
 from streams.settings import Settings
 from streams.shipped import shipped
+from streams.tools.rates.cohort_file import read_cohort
 
 T = TypeVar("T")
 
@@ -53,16 +56,33 @@ def load_policy(name: str) -> Policy:
     Raises:
         BadInput: If there is no such policy, or it is none.
     """
+    path = _policy_file(name)
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
+
+
+def load_cohort(policy: Policy, settings: Settings) -> Cohort | None:
+    """Return the strangers that the policy of these settings names, None where it names none.
+
+    Raises:
+        PolicyRefused: As ``read_cohort`` says.
+    """
+    if policy.normalisation is None:
+        return None
+    dimension = embedding_space(settings).dimension
+    return read_cohort(policy, policy.normalisation, _policy_file(settings.policy).parent, dimension=dimension)
+
+
+def _policy_file(name: str) -> Path:
     path = shipped("policies") / f"{name}.toml"
     if not path.is_file():
         path = Path(name)
     if not path.is_file():
         known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
         raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
+    return path
 
 
 async def at_once(work: Callable[[], Awaitable[T]]) -> T:
@@ -72,7 +92,12 @@ async def at_once(work: Callable[[], Awaitable[T]]) -> T:
 
 @asynccontextmanager
 async def open_services(
-    settings: Settings, examiner: FaceExaminer, *, create_gallery: bool = False, patiently: Patiently = at_once
+    settings: Settings,
+    examiner: FaceExaminer,
+    *,
+    create_gallery: bool = False,
+    create_second: bool = False,
+    patiently: Patiently = at_once,
 ) -> AsyncIterator[Services]:
     """Open everything that the steps use; close it at the end.
 
@@ -81,9 +106,16 @@ async def open_services(
         examiner: Opened where images are to be examined; only its space is used where not.
         create_gallery: Whether the gallery and the image store are made where there are none, as enrolment does;
             the gallery also beside one in another embedding space.
+        create_second: Whether the second verifier's gallery alone is made where there is none.
         patiently: Runs what needs a part that may be down.
+
+    Raises:
+        PolicyRefused: If the policy requires a second verifier that the settings do not name, or a cohort that is not
+            beside it.
     """
     policy = load_policy(settings.policy)
+    cohort, space_of_second = load_cohort(policy, settings), second_space(settings)
+    refuse_without_second(policy, space_of_second.fingerprint if space_of_second else None)
     async with AsyncExitStack() as stack:
         database = await stack.enter_async_context(opened_database(settings, patiently=patiently))
         exactly = settings.model_copy(update={"precision": "fp32"})
@@ -95,6 +127,12 @@ async def open_services(
         gallery = _gallery(settings, examiner.space)
         stack.push_async_callback(gallery.close)
         await patiently(partial(gallery.open, create=create_gallery))
+        second = None
+        if space_of_second is not None:
+            second_gallery = _gallery(settings, space_of_second)
+            stack.push_async_callback(second_gallery.close)
+            await _open_second(second_gallery, create=create_gallery or create_second, patiently=patiently)
+            second = SecondVerifier(space_of_second, second_gallery)
         originals = await stack.enter_async_context(open_originals(settings, examiner.descriptor, patiently=patiently))
         images = ImageStore(settings.address("images"))
         await patiently(partial(images.open, create=create_gallery))
@@ -110,7 +148,19 @@ async def open_services(
             consent=SqlConsentRegister(database),
             policy=policy,
             now=partial(datetime.now, UTC),
+            cohort=cohort,
+            second=second,
         )
+
+
+async def _open_second(gallery: MilvusGallery, *, create: bool, patiently: Patiently) -> None:
+    try:
+        await patiently(partial(gallery.open, create=create))
+    except SpaceMismatch as error:
+        raise SpaceMismatch(
+            "expected a gallery for the second verifier beside the first one, got none: run `likeness index-second`, or"
+            " unset LIKENESS_SECOND_EMBEDDER"
+        ) from error
 
 
 @asynccontextmanager
@@ -172,12 +222,16 @@ async def open_originals(
 
 
 @asynccontextmanager
-async def examining_services(settings: Settings, *, create_gallery: bool = False) -> AsyncIterator[Services]:
+async def examining_services(
+    settings: Settings, *, create_gallery: bool = False, create_second: bool = False
+) -> AsyncIterator[Services]:
     """Open everything, with the networks loaded, for a command that looks at images."""
     await answering(settings, "milvus")
     examiner = FaceExaminer(settings, report=console.print)
     # Loading the networks takes seconds: what can be refused without them, is.
-    async with open_services(settings, examiner, create_gallery=create_gallery) as services:
+    async with open_services(
+        settings, examiner, create_gallery=create_gallery, create_second=create_second
+    ) as services:
         await examiner.open()
         try:
             yield services

@@ -31,14 +31,19 @@ class Place:
     extrapolated: bool = False
 
 
-def place_fmr(target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int) -> Place:
-    """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n."""
-    measured = min(1.0, threshold_at_fmr(curve, fmr))
+def place_fmr(
+    target: str, fmr: float, curve: Det, fitted: Tail | None, non_mated: int, *, highest: float = 1.0
+) -> Place:
+    """Return the smallest similarity with at most this FMR; by the fitted tail where it is under 3/n.
+
+    ``highest`` is the highest that there can be: infinite for normalised scores.
+    """
+    measured = min(highest, threshold_at_fmr(curve, fmr))
     if fmr >= rule_of_three(non_mated):
         return Place(target, measured)
     # Never below the nearest of the non-mated ones that were seen, whatever the tail says.
     beyond = fitted.threshold(fmr) if fitted is not None and fmr < fitted.reached else measured
-    return Place(target, min(1.0, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
+    return Place(target, min(highest, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
 
 
 def operating_points(
@@ -53,34 +58,34 @@ def operating_points(
     points = []
     for place in places:
         fmr, fnmr = rates_at(curve, place.similarity)
-        fmr_interval = _widened(fmr, found[f"{place.target} fmr"], len(comparisons.non_mated))
+        fmr_interval = widened(fmr, found[f"{place.target} fmr"], len(comparisons.non_mated))
         if place.extrapolated and fitted is not None:
             fmr = min(fitted.rate(place.similarity), fmr_interval[1])
         points.append(
             OperatingPoint(
                 target=place.target,
                 similarity=round(place.similarity, DECIMALS),
-                fmr=_short(fmr),
+                fmr=short(fmr),
                 fmr_interval=fmr_interval,
-                fnmr=_short(fnmr),
-                fnmr_interval=_widened(fnmr, found[f"{place.target} fnmr"], len(comparisons.mated)),
+                fnmr=short(fnmr),
+                fnmr_interval=widened(fnmr, found[f"{place.target} fnmr"], len(comparisons.mated)),
                 extrapolated=place.extrapolated,
             )
         )
     return tuple(points), found["eer"]
 
 
-def table(curve: Det, comparisons: Comparisons) -> Rates:
-    """Return both rates in steps of 0.01. No FMR is below 3/n: a verdict must not claim what was not measured."""
+def table(curve: Det, comparisons: Comparisons, *, step: float = _GRID, highest: float = 1.0) -> Rates:
+    """Return both rates in steps. No FMR is below 3/n: a verdict must not claim what was not measured."""
     low = min(float(comparisons.mated.min()), float(np.median(comparisons.non_mated)))
-    first, last = math.floor(low / _GRID), math.ceil(float(curve.thresholds[-1]) / _GRID)
-    grid = [round(step * _GRID, 2) for step in range(first, last + 1) if -1 <= step * _GRID <= 1]
+    first, last = math.floor(low / step), math.ceil(float(curve.thresholds[-1]) / step)
+    grid = [round(place * step, 2) for place in range(first, last + 1) if -highest <= place * step <= highest]
     rates = [rates_at(curve, similarity) for similarity in grid]
     floor = rule_of_three(len(comparisons.non_mated))
     return Rates(
         similarity=tuple(grid),
-        fmr=tuple(_short(max(fmr, floor)) for fmr, _ in rates),
-        fnmr=tuple(_short(fnmr) for _, fnmr in rates),
+        fmr=tuple(short(max(fmr, floor)) for fmr, _ in rates),
+        fnmr=tuple(short(fnmr) for _, fnmr in rates),
     )
 
 
@@ -109,11 +114,11 @@ def _fold(subjects: Integers) -> Integers:
     return np.asarray(np.where(subjects == NOBODY, NOBODY, subjects % _FOLDS), dtype=np.intp)
 
 
-def _widened(rate: float, interval: Interval, comparisons: int) -> Interval:
+def widened(rate: float, interval: Interval, comparisons: int) -> Interval:
     """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n."""
     low, high = interval
-    return _short(min(low, rate)), _short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
+    return short(min(low, rate)), short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
 
 
-def _short(rate: float) -> float:
+def short(rate: float) -> float:
     return float(f"{rate:.4g}")

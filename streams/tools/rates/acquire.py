@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streams.core.faces import Examined, Face, Undecodable
@@ -50,6 +50,16 @@ async def acquire(paths: Iterable[Path], examiner: Examiner, report: Report = no
         seen |= {path: _seen(one) for path, one in zip(encoded, examined, strict=True)}
         report(len(seen), len(wanted))
     return seen
+
+
+def seen_by_second(seen: Seen) -> Seen:
+    """Return what the second verifier has seen, as if it were the only one."""
+    face = seen.face
+    if face is None:
+        return seen
+    if face.second is None:
+        return replace(seen, face=None, why="the second verifier did not see the face")
+    return replace(seen, face=replace(face, embedding=face.second))
 
 
 def missing(seen: Mapping[Path, Seen]) -> dict[str, str]:

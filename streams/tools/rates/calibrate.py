@@ -1,24 +1,32 @@
 """From scores with labels to a policy whose limits have measured error rates."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from streams.core.biometrics import conformal
+from streams.core.biometrics.agreement import agreement
 from streams.core.biometrics.comparisons import Comparisons, Floats, contradictions
 from streams.core.biometrics.measured import Place, digest, likelihood_ratio, operating_points, place_fmr, table
-from streams.core.biometrics.rates import Det, det, eer, fmr_for
+from streams.core.biometrics.rates import Det, det, eer, fmr_for, rates_at
 from streams.core.biometrics.resampling import Interval
 from streams.core.biometrics.tail import Tail, tail
 from streams.core.calibration import Calibration
 from streams.core.gallery import Origin
-from streams.core.policy import Comparator, Domain, Limits, Policy
+from streams.core.policy import Comparator, Domain, Limits, Normalisation, Policy, Second
 from streams.core.similarity import DECIMALS
 from streams.errors import BadInput
+from streams.tools.rates.cohort_file import Vectors
+from streams.tools.rates.cohort_file import digest as cohort_digest
 
 #: The share of mated samples that may be flagged as ambiguous.
 AMBIGUOUS = 0.05
+#: So many of the nearest strangers of a cohort say what is usual.
+TOP = 100
+#: Steps of the table of rates by normalised scores, in standard deviations.
+_SCORE_STEP = 0.1
 #: Below so many people an error rate says little about others.
 PEOPLE = 30
 
@@ -35,6 +43,19 @@ class Targets:
     """Other people in that gallery; None: as many as were compared."""
     false_flags: float | None = None
     """Sets the limit of similarity instead of ``fmr``: the share of good samples that it may flag."""
+    second_fmr: float | None = None
+    """False match rate of the second verifier's limit; None: the policy does not require one."""
+    normalised: bool = False
+    """Whether the policy has similarity to the target score-normalised."""
+
+
+@dataclass(frozen=True, eq=False)
+class SecondEvidence:
+    """What the second verifier measured."""
+
+    comparisons: Comparisons
+    """Of the same images, in the same order."""
+    embedding_space: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +72,10 @@ class Evidence:
     """Of mated samples: similarity to the target less that to the next identity; None where none was searched."""
     normalised: Comparisons | None = None
     """The same comparisons, score-normalised; None where there was no cohort."""
+    cohort: Vectors | None = None
+    """The strangers by whom they are, shape (k, d)."""
+    second: SecondEvidence | None = None
+    """None where there was no second verifier."""
     references: int | None = None
     """Images of a person in the median; None where no centroid was made from them."""
     images: int | None = None
@@ -87,7 +112,8 @@ def calibrate(
     """Measure, and return the policy that keeps the targets; limits that nothing was measured for are ``base``'s.
 
     Raises:
-        BadInput: If there is too little to measure anything, or to keep ``false_flags``.
+        BadInput: If there is too little to measure anything, or to keep ``false_flags``, or no second verifier to
+            require.
     """
     comparisons = evidence.comparisons
     try:
@@ -115,19 +141,81 @@ def calibrate(
         likelihood_ratio=likelihood_ratio(comparisons),
         smallest_p_value=float(f"{conformal.smallest(len(comparisons.mated)):.4g}"),
     )
+    normalisation = _normalisation(evidence, targets)
     policy = Policy(
         name=name,
         calibrated=True,
         provenance=_provenance(measured),
         holds_for=Domain(
-            domain=evidence.domain, embedding_space=evidence.embedding_space, comparator=evidence.comparator
+            domain=evidence.domain,
+            embedding_space=evidence.embedding_space,
+            comparator="centroid/s-norm" if normalisation else evidence.comparator,
         ),
         limits=limits,
+        normalisation=normalisation,
+        second=_second(evidence, targets, limits, normalisation, times=resamples, seed=seed),
         calibration=measured,
     )
     flags = targets.false_flags and conformal.false_flags(measured.mated, targets.false_flags)
     warnings = tuple(_warnings(measured, evidence, [own[-1], others]))
     return Findings(policy, measured, evidence, curve, eer(curve), eer_interval, flags or None, warnings)
+
+
+def _normalisation(evidence: Evidence, targets: Targets) -> Normalisation | None:
+    """Return the limit of normalised scores that keeps the target, and the rates around it."""
+    if not targets.normalised:
+        return None
+    scores = evidence.normalised
+    if scores is None or evidence.cohort is None:
+        raise BadInput("expected a cohort of strangers to normalise scores by, got none: see --cohort")
+    curve, many = det(scores.mated, scores.non_mated), len(scores.non_mated)
+    if targets.false_flags is None:
+        target = f"FMR {targets.fmr:g}"
+        place = place_fmr(target, targets.fmr, curve, tail(scores.non_mated), many, highest=math.inf)
+    else:
+        place = _conformal(scores.mated, targets.false_flags)
+    fmr, fnmr = rates_at(curve, place.similarity)
+    how = "extrapolated by a fitted tail" if place.extrapolated else f"measured: FMR {fmr:.3g}, FNMR {fnmr:.3g}"
+    return Normalisation(
+        cohort=cohort_digest(evidence.cohort),
+        strangers=len(evidence.cohort),
+        top=TOP,
+        limit=round(place.similarity, DECIMALS),
+        provenance=f"{place.target}; {how} on {evidence.measured_on}",
+        rates=table(curve, scores, step=_SCORE_STEP, highest=math.inf),
+    )
+
+
+def _second(
+    evidence: Evidence,
+    targets: Targets,
+    limits: Limits,
+    normalisation: Normalisation | None,
+    *,
+    times: int,
+    seed: int,
+) -> Second | None:
+    """Return what the policy requires of the second verifier, and what that does to both error rates."""
+    if targets.second_fmr is None:
+        return None
+    if evidence.second is None:
+        raise BadInput(
+            "expected what a second verifier measured of the same images, got nothing: set LIKENESS_SECOND_EMBEDDER"
+        )
+    comparisons = evidence.second.comparisons
+    curve, many = det(comparisons.mated, comparisons.non_mated), len(comparisons.non_mated)
+    place = place_fmr(f"FMR {targets.second_fmr:g}", targets.second_fmr, curve, tail(comparisons.non_mated), many)
+    limit = round(place.similarity, DECIMALS)
+    how = "extrapolated by a fitted tail" if place.extrapolated else "measured"
+    first, own = evidence.comparisons, limits.similarity
+    if normalisation is not None and evidence.normalised is not None:
+        first, own = evidence.normalised, normalisation.limit
+    return Second(
+        embedding_space=evidence.second.embedding_space,
+        similarity=limit,
+        provenance=f"{place.target} of the second verifier alone; {how} on {evidence.measured_on}",
+        effect=agreement(first, comparisons, (own, limit), times=times, seed=seed),
+    )
 
 
 def _places(

@@ -8,7 +8,10 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import binomtest
 
+from streams.core.biometrics.agreement import agreement
+from streams.core.biometrics.cohort import Cohort
 from streams.core.biometrics.comparisons import Comparisons, Trial, against_centroids, contradictions, of_pairs
+from streams.core.biometrics.normalisation import normalised_trial
 from streams.core.biometrics.rates import (
     Det,
     accuracy_best,
@@ -22,10 +25,11 @@ from streams.core.biometrics.rates import (
     tmr_at_fmr,
 )
 from streams.core.biometrics.resampling import Interval, intervals
+from streams.core.calibration import Agreement
 from streams.core.policy import JUDGED_BY, Policy
 from streams.core.similarity import similarity
 from streams.errors import BadInput
-from streams.tools.rates.acquire import Seen, failures, missing
+from streams.tools.rates.acquire import Seen, failures, missing, seen_by_second
 from streams.tools.rates.evaluation import Evaluation, Figures, Files, Group, OpenSet
 from streams.tools.rates.labels import Labelled, Pair
 from streams.tools.rates.verdicts import of_pairs as verdicts_of_pairs
@@ -70,10 +74,13 @@ def evaluate_pairs(
         raise BadInput(f"of {len(pairs)} pairs none has two files that can be read: {pairs[0].first} …; see --images")
     similarities = [_similarity(seen[pair.first], seen[pair.second]) for pair in readable]
     comparisons = compared(readable, similarities)
-    limit = policy.limits.similarity if policy.holds_for.embedding_space == space else None
+    applies = policy.holds_for.embedding_space == space and policy.normalisation is None
+    limit = policy.limits.similarity if applies else None
     failed = sum(value is None for value in similarities)
     spared = sum(value is None and not pair.mated for pair, value in zip(readable, similarities, strict=True))
     total = len(readable)
+    again = {path: seen_by_second(one) for path, one in seen.items()}
+    second = [_similarity(again[pair.first], again[pair.second]) for pair in readable]
     weights = _Weights(len(comparisons.mated) / total, len(comparisons.non_mated) / total, spared / total)
     return Evaluation(
         "pairs",
@@ -82,11 +89,12 @@ def evaluate_pairs(
         _files(seen),
         policy=policy.version,
         embedding_space=space,
-        verdicts={} if limit is None else verdicts_of_pairs(readable, similarities, seen, policy),
+        verdicts={} if limit is None else verdicts_of_pairs(readable, similarities, seen, policy, second),
         pairs_failed=failed,
         pairs_left_out=len(pairs) - total,
         contradictions=len(contradictions(comparisons)),
         groups=_groups(readable, similarities, limit),
+        agreement=None if limit is None else _pairs_agree(readable, similarities, second, policy, resamples, seed),
     )
 
 
@@ -106,6 +114,7 @@ def evaluate_identities(
     policy: Policy,
     space: str,
     *,
+    cohort: Cohort | None = None,
     resamples: int = 500,
     seed: int = 0,
 ) -> Evaluation:
@@ -118,6 +127,7 @@ def evaluate_identities(
         seen: What was seen in each of them.
         policy: Whose limits are looked at.
         space: Fingerprint of the embedding space.
+        cohort: By whom the policy has scores normalised; None where it compares plain ones.
         resamples: Draws of the people for the intervals.
         seed: Of these draws, and of the non-mated comparisons that are kept where there are too many.
 
@@ -126,21 +136,32 @@ def evaluate_identities(
     """
     shown = [image for image in images if seen[image.path].face is not None]
     trial = tried([(image.identity, seen[image.path]) for image in shown], seed)
-    applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator == JUDGED_BY
+    probes = [seen[image.path] for image in shown]
+    again = [(image.identity, seen_by_second(seen[image.path])) for image in shown]
+    # Where it did not see a face that the first one saw, the two have not compared the same images.
+    second = tried(again, seed) if policy.second and all(one.face for _, one in again) else None
+    applies = policy.holds_for.embedding_space == space and policy.holds_for.comparator in JUDGED_BY
+    scores, limit = trial.comparisons, policy.limits.similarity
+    if cohort is not None and policy.normalisation is not None:
+        faces = np.stack([one.face.embedding for one in probes if one.face]).astype(np.float64)
+        scores, limit = normalised_trial(trial, faces, cohort.vectors, top=cohort.top), policy.normalisation.limit
+    elif policy.normalisation is not None:
+        applies = False
     readable = sum(not seen[image.path].missing for image in images)
     lost = 1 - len(shown) / readable
     weights = _Weights((1 - lost) / 2, (1 - lost) / 2, lost / 2)
     found = trial.searched & (trial.own > trial.near_similarities[:, 0])
     return Evaluation(
         "identities",
-        _figures(trial.comparisons, weights, policy.limits.similarity if applies else None, resamples, seed),
+        _figures(scores, weights, limit if applies else None, resamples, seed),
         len(trial.comparisons.mated) + len(trial.comparisons.non_mated),
         _files(seen),
         policy=policy.version,
         embedding_space=space,
-        verdicts=verdicts_of_trial(trial, [seen[image.path] for image in shown], policy) if applies else {},
+        verdicts=verdicts_of_trial(trial, scores, probes, policy, second) if applies else {},
         rank1=float(found.sum() / trial.searched.sum()) if trial.searched.any() else None,
         open_set=_open_set(trial, policy.limits.other_similarity if applies else None),
+        agreement=_agree(scores, second.comparisons, policy, resamples, seed) if applies and second else None,
     )
 
 
@@ -158,6 +179,34 @@ def tried(images: Sequence[tuple[str, Seen]], seed: int) -> Trial:
     embeddings = np.stack([embedding for _, embedding in with_face]).astype(np.float64)
     subjects = np.array([number[identity] for identity, _ in with_face], dtype=np.intp)
     return against_centroids(embeddings, subjects, most_non_mated=MOST_NON_MATED, seed=seed)
+
+
+def _pairs_agree(
+    pairs: Sequence[Pair],
+    similarities: Sequence[float | None],
+    second: Sequence[float | None],
+    policy: Policy,
+    resamples: int,
+    seed: int,
+) -> Agreement | None:
+    """Return what both say of the pairs that both have compared."""
+    made = [one is not None and other is not None for one, other in zip(similarities, second, strict=True)]
+    kept = [pair for pair, both in zip(pairs, made, strict=True) if both]
+    if not any(pair.mated for pair in kept) or all(pair.mated for pair in kept):
+        return None
+    first, other = (
+        compared(kept, [value for value, both in zip(values, made, strict=True) if both])
+        for values in (similarities, second)
+    )
+    return _agree(first, other, policy, resamples, seed)
+
+
+def _agree(first: Comparisons, second: Comparisons, policy: Policy, resamples: int, seed: int) -> Agreement | None:
+    if policy.second is None or not len(first.mated) or not len(first.non_mated):
+        return None
+    by = policy.normalisation
+    limits = policy.limits.similarity if by is None else by.limit, policy.second.similarity
+    return agreement(first, second, limits, times=resamples, seed=seed)
 
 
 def _similarity(first: Seen, second: Seen) -> float | None:

@@ -6,6 +6,7 @@ from typing import Any
 from streams.core.biometrics.comparisons import Comparisons
 from streams.core.biometrics.rates import Det
 from streams.core.biometrics.resampling import Interval
+from streams.core.calibration import Agreement
 
 
 @dataclass(frozen=True, eq=False)
@@ -110,6 +111,8 @@ class Evaluation:
     """Pairs that are labelled as different people though other pairs say that they are one."""
     groups: tuple[Group, ...] = ()
     open_set: OpenSet | None = None
+    agreement: Agreement | None = None
+    """At the policy's limits; None where the policy does not require a second verifier, or does not hold."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return it flat and without the scores, for JSON."""
@@ -118,5 +121,6 @@ class Evaluation:
         nested = {
             "groups": [asdict(group) for group in self.groups],
             "open_set": asdict(self.open_set) if self.open_set else None,
+            "agreement": self.agreement.model_dump(mode="json") if self.agreement else None,
         }
         return figures | vars(self.files) | measured | nested

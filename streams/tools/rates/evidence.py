@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,18 +10,16 @@ import numpy as np
 from streams.core.biometrics.comparisons import NOBODY, Comparisons, Floats, Trial
 from streams.core.biometrics.normalisation import normalised_trial
 from streams.core.faces import Face
-from streams.core.gallery import Origin
+from streams.core.gallery import Origin, Reference
 from streams.core.measurement import Measurement
 from streams.core.similarity import similarity
 from streams.errors import BadInput
-from streams.ports import Gallery, Ledger
-from streams.tools.rates.acquire import Seen
-from streams.tools.rates.calibrate import Evidence
+from streams.ports import Gallery, Ledger, SecondVerifier
+from streams.tools.rates.acquire import Seen, seen_by_second
+from streams.tools.rates.calibrate import TOP, Evidence, SecondEvidence
+from streams.tools.rates.cohort_file import Vectors
 from streams.tools.rates.evaluate import compared, tried
 from streams.tools.rates.labels import Labelled, Pair, Reviewed
-
-#: So many of the nearest strangers of a cohort say what is usual.
-TOP = 100
 
 
 def of_identities(
@@ -31,17 +30,21 @@ def of_identities(
     space: str,
     words: str,
     cohort: Sequence[Seen] = (),
+    second_space: str | None = None,
     seed: int = 0,
 ) -> Evidence:
     """Compare every image with the centroid of its person's others, and with those of all other people.
 
     Only images with exactly one face take part, as in a gallery and in a verdict; others are failures to acquire.
+    ``second_space`` is that of the second verifier, where there is one: then it compares the same images.
 
     Raises:
         BadInput: If there are not two people with a face.
     """
     single = [(image.identity, seen[image.path]) for image in images if seen[image.path].faces == 1]
-    trial = tried(single, seed)
+    if second_space is not None:
+        single = [(identity, one) for identity, one in single if seen_by_second(one).face is not None]
+    trial, strangers = tried(single, seed), _strangers(cohort)
     read = [image for image in images if not seen[image.path].missing]
     return Evidence(
         comparisons=trial.comparisons,
@@ -51,7 +54,9 @@ def of_identities(
         measured_on=words,
         margins=trial.margins,
         references=_median(identity for identity, _ in single),
-        normalised=_normalised(trial, [one.face for _, one in single if one.face], cohort),
+        normalised=_normalised(trial, [one.face for _, one in single if one.face], strangers),
+        cohort=strangers,
+        second=_second(single, second_space, seed),
         images=len(read),
         failures=len(read) - len(single),
         missing=len(images) - len(read),
@@ -74,8 +79,10 @@ def of_pairs(pairs: Sequence[Pair], seen: Mapping[Path, Seen], *, domain: Origin
     )
 
 
-async def of_gallery(gallery: Gallery, *, space: str, seed: int = 0) -> Evidence:
+async def of_gallery(gallery: Gallery, *, space: str, second: SecondVerifier | None = None, seed: int = 0) -> Evidence:
     """Compare every reference with the centroid of its identity's others, and with those of all other identities.
+
+    Where there is a second verifier, references that it does not have are left out.
 
     Raises:
         BadInput: If fewer than two identities are enrolled.
@@ -84,7 +91,9 @@ async def of_gallery(gallery: Gallery, *, space: str, seed: int = 0) -> Evidence
     references = [reference for name in await gallery.names() for reference in await gallery.references(name)]
     if domain is None:
         raise BadInput("nobody is enrolled: enrol people first, or calibrate from images")
-    faces = [Face(reference.embedding, (0, 0, 0, 0), (), 1.0, 0.0) for reference in references]
+    if second is not None:
+        references = await _with_second(references, second.gallery)
+    faces = [Face(one.embedding, (0, 0, 0, 0), (), 1.0, 0.0, second=one.second) for one in references]
     named = [(reference.identity, Seen(face, 1)) for reference, face in zip(references, faces, strict=True)]
     trial = tried(named, seed)
     return Evidence(
@@ -94,6 +103,7 @@ async def of_gallery(gallery: Gallery, *, space: str, seed: int = 0) -> Evidence
         embedding_space=space,
         measured_on=f"the references of gallery {version}",
         margins=trial.margins,
+        second=_second(named, second.space.fingerprint if second else None, seed),
         references=_median(reference.identity for reference in references),
         images=len(references),
     )
@@ -192,6 +202,20 @@ async def _of_files(
     return scores
 
 
+async def _with_second(references: Sequence[Reference], gallery: Gallery) -> list[Reference]:
+    names = sorted({one.identity for one in references})
+    seen = {one.reference_id: one.embedding for name in names for one in await gallery.references(name)}
+    return [replace(one, second=seen[one.reference_id]) for one in references if one.reference_id in seen]
+
+
+def _second(images: Sequence[tuple[str, Seen]], space: str | None, seed: int) -> SecondEvidence | None:
+    """Return what the second verifier makes of the images that the first one has compared."""
+    if space is None:
+        return None
+    again = [(identity, seen_by_second(one)) for identity, one in images]
+    return SecondEvidence(tried(again, seed).comparisons, space)
+
+
 def _median(identities: Iterable[str]) -> int:
     return int(np.median(list(Counter(identities).values())))
 
@@ -202,11 +226,17 @@ def _between(first: Seen, second: Seen) -> float | None:
     return similarity(first.face.embedding, second.face.embedding)
 
 
-def _normalised(trial: Trial, faces: Sequence[Face], cohort: Sequence[Seen]) -> Comparisons | None:
-    strangers = [one.face.embedding for one in cohort if one.face is not None]
+def _strangers(cohort: Sequence[Seen]) -> Vectors | None:
     if not cohort:
         return None
-    if len(strangers) < 2:
-        raise BadInput(f"expected a cohort of two faces at least, got {len(strangers)}; 100 and more are usual")
+    faces = [one.face.embedding for one in cohort if one.face is not None]
+    if len(faces) < 2:
+        raise BadInput(f"expected a cohort of two faces at least, got {len(faces)}; 100 and more are usual")
+    return np.stack(faces)
+
+
+def _normalised(trial: Trial, faces: Sequence[Face], strangers: Vectors | None) -> Comparisons | None:
+    if strangers is None:
+        return None
     embeddings = np.stack([face.embedding for face in faces]).astype(np.float64)
-    return normalised_trial(trial, embeddings, np.stack(strangers).astype(np.float64), top=TOP)
+    return normalised_trial(trial, embeddings, strangers.astype(np.float64), top=TOP)

@@ -4,33 +4,58 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from streams.core.biometrics.comparisons import Trial
+from streams.core.biometrics.comparisons import Comparisons, Trial
 from streams.core.consent import Consent
 from streams.core.decide import decide
 from streams.core.measurement import Measurement, NearOther
 from streams.core.policy import Policy
 from streams.core.similarity import rounded
-from streams.events import Decision
+from streams.events import Decision, SecondOpinion
 from streams.tools.rates.acquire import Seen
 from streams.tools.rates.labels import Pair
 
 
 def of_pairs(
-    pairs: Sequence[Pair], similarities: Sequence[float | None], seen: Mapping[Path, Seen], policy: Policy
+    pairs: Sequence[Pair],
+    similarities: Sequence[float | None],
+    seen: Mapping[Path, Seen],
+    policy: Policy,
+    second: Sequence[float | None],
 ) -> dict[str, int]:
-    """Return how often the mated pairs end in each way, the first image enrolled alone and the second judged."""
-    scored = zip(pairs, similarities, strict=True)
-    return _counted((_measurement(seen[pair.second], value) for pair, value in scored if pair.mated), policy)
+    """Return how often the mated pairs end in each way, the first image enrolled alone and the second judged.
+
+    ``second`` are the similarities of the second verifier, None where it has none.
+    """
+    scored = zip(pairs, similarities, second, strict=True)
+    measurements = (
+        _measurement(seen[pair.second], value, second=_opinion(policy, other))
+        for pair, value, other in scored
+        if pair.mated
+    )
+    return _counted(measurements, policy)
 
 
-def of_trial(trial: Trial, probes: Sequence[Seen], policy: Policy) -> dict[str, int]:
-    """Return how often the probes of a trial end in each way, where their person has another image."""
+def of_trial(
+    trial: Trial, scores: Comparisons, probes: Sequence[Seen], policy: Policy, second: Trial | None
+) -> dict[str, int]:
+    """Return how often the probes of a trial end in each way, where their person has another image.
+
+    Args:
+        trial: What was compared.
+        scores: The same comparisons, normalised where the policy has them so.
+        probes: What is seen in each image.
+        policy: Whose rules say it.
+        second: The trial of the same probes by the second verifier, where there is one.
+    """
+    normalised = dict(zip(trial.mated_probes.tolist(), scores.mated.tolist(), strict=True))
     own = dict(zip(trial.mated_probes.tolist(), trial.comparisons.mated_subjects.tolist(), strict=True))
     measurements = (
         _measurement(
             probes[probe],
             float(trial.own[probe]),
             tuple(_others(trial, probe, person)),
+            second=None if second is None else _opinion(policy, float(second.own[probe])),
+            normalised=(normalised[probe], policy.normalisation.cohort) if policy.normalisation else (None, None),
         )
         for probe, person in own.items()
     )
@@ -44,7 +69,20 @@ def _others(trial: Trial, probe: int, person: int) -> Iterator[NearOther]:
         yield NearOther(identity=str(who), similarity=float(similarity), resembles_target=rounded(float(resembles)))
 
 
-def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther, ...] = ()) -> Measurement:
+def _opinion(policy: Policy, similarity: float | None) -> SecondOpinion | None:
+    if policy.second is None or similarity is None:
+        return None
+    return SecondOpinion(embedding_space=policy.second.embedding_space, references=1, similarity=similarity)
+
+
+def _measurement(
+    probe: Seen,
+    similarity: float | None,
+    others: tuple[NearOther, ...] = (),
+    *,
+    second: SecondOpinion | None = None,
+    normalised: tuple[float | None, str | None] = (None, None),
+) -> Measurement:
     face = probe.face
     return Measurement(
         sample_id="",
@@ -56,6 +94,9 @@ def _measurement(probe: Seen, similarity: float | None, others: tuple[NearOther,
         face_side=face.side if face else None,
         sharpness=face.sharpness if face else None,
         similarity=similarity,
+        normalised=normalised[0],
+        cohort=normalised[1],
+        second=second,
         others=others,
     )
 

@@ -14,6 +14,7 @@ REASONS: dict[ReasonCode, str] = {
     ReasonCode.SEVERAL_FACES: "The detector found more than one face, so it is open which one was meant.",
     ReasonCode.LOW_QUALITY: "The face is too small or too blurred to be judged.",
     ReasonCode.MISMATCH: "The face does not resemble the person that was asked for closely enough.",
+    ReasonCode.SECOND_VERIFIER: "The second verifier does not see the person that was asked for closely enough.",
     ReasonCode.AMBIGUOUS: "The face resembles the person that was asked for, and somebody else nearly as much.",
 }
 
