@@ -1,4 +1,4 @@
-"""Measurements that hypothesis draws: every combination of what a limit may be compared with, and of what is missing."""
+"""Measurements that hypothesis draws: every combination of what limits are compared with, and of what is missing."""
 
 from hypothesis import strategies as st
 

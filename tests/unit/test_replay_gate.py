@@ -42,8 +42,19 @@ def test_a_rule_compares_a_count_or_a_share(text: str, value: float, failed: boo
 
 @pytest.mark.parametrize(
     "text",
-    ["", "newly_flagged", "> 1", "newly_flagged > ", "newly_flagged > -1", "newly_flagged > 1% or changed > 2"]
-    + ["__import__('os') > 1", "newly_flagged > 1e9", "similarity > 1", "newly_samples > 1", "newly_newly_leak > 1"],
+    [
+        "",
+        "newly_flagged",
+        "> 1",
+        "newly_flagged > ",
+        "newly_flagged > -1",
+        "newly_flagged > 1% or changed > 2",
+        "__import__('os') > 1",
+        "newly_flagged > 1e9",
+        "similarity > 1",
+        "newly_samples > 1",
+        "newly_newly_leak > 1",
+    ],
 )
 def test_anything_else_is_refused_in_words(text: str):
     with pytest.raises(BadInput, match="expected"):

@@ -54,7 +54,8 @@ def _under(column: Maybe, limit: float) -> Bools:
 
 def _refused(columns: Columns, consent: Consents) -> Bools:
     nobody = (consent == _PLACES[Consent.MISSING]) & (columns.references == 0)
-    return columns.protected | ((consent != _PLACES[Consent.GRANTED]) & ~nobody)
+    rows: Bools = columns.protected | ((consent != _PLACES[Consent.GRANTED]) & ~nobody)
+    return rows
 
 
 def _copies(columns: Columns, limits: Limits) -> dict[ReasonCode, Bools]:
