@@ -63,7 +63,10 @@ async def record(
     Raises:
         BadInput: If the folder holds something else, or a recording of something else.
     """
-    held = await asyncio.to_thread(_begun, folder, selection) or await _new(selection, source, services)
+    held = await asyncio.to_thread(_begun, folder, selection)
+    if held is None:
+        held = await _new(selection, source, services)
+        await asyncio.to_thread(manifests.write, held, folder)  # whoever goes on has the same bounds
     if held.complete:
         return held
     if held.embedding_space != services.examiner.space.fingerprint:

@@ -13,7 +13,7 @@ from streams.core.measurement import Measurement
 from streams.core.replay.codes import codes, mask
 from streams.core.replay.columns import flat
 from streams.core.subject import Subject
-from streams.events import SampleJudged, to_json
+from streams.events import ImageRef, SampleJudged, to_json
 from streams.tools.recording.files import write_whole
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
@@ -112,15 +112,15 @@ def write_table(table: pa.Table, path: Path) -> None:
 
 def _sample(row: Row) -> dict[str, Any]:
     described = asdict(row.subject)
-    image = described.pop("image")
+    image: ImageRef | None = described.pop("image")
     return {
         **described,
         "topic": row.topic,
         "partition": row.partition,
         "offset": row.offset,
         "time": row.time_ms,
-        "image_sha256": image["sha256"] if image else None,
-        "image_size": image["size"] if image else None,
+        "image_sha256": image.sha256 if image else None,
+        "image_size": image.size if image else None,
         "embedding": None if row.embedding is None else row.embedding.tolist(),
         **_judged(row.judged),
         **_measured(row.measurement),
