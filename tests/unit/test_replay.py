@@ -13,14 +13,16 @@ from streams.adapters.ledger.erasures import SqlErasures
 from streams.core.consent import Consent
 from streams.core.decide import decide
 from streams.core.faces import Examined, Sighting
+from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.measurement import Measurement
-from streams.core.policy import Domain, Policy
+from streams.core.policy import Policy
 from streams.core.replay.codes import codes
 from streams.errors import BadInput, PolicyRefused
 from streams.events import ReasonCode
 from streams.ports import Services
 from streams.testing.examiner import STUB_SPACE, StubExaminer
-from streams.testing.services import enrol, policy
+from streams.testing.images import picture, png
+from streams.testing.services import policy
 from streams.tools.recording.reader import Recording
 from streams.tools.replay.enrolled import gallery_for
 from streams.tools.replay.regate import regate
@@ -44,7 +46,12 @@ def standing(recording: Recording, services: Services) -> Standing:
 
 
 async def again(
-    recording: Recording, standing: Standing, services: Services, judged_by: Policy, batch_size: int = 16, **parts: object
+    recording: Recording,
+    standing: Standing,
+    services: Services,
+    judged_by: Policy,
+    batch_size: int = 16,
+    **parts: object,
 ) -> Replayed:
     examiner = parts.get("examiner", StubExaminer())
     bench = Bench(
@@ -83,7 +90,9 @@ def test_another_policy_says_what_the_rule_of_the_stream_says(recording: Recordi
     assert all(list(codes(one.after)) == after[one.sample_id] for one in found.changes)
     assert found.tally.newly_flagged == sum(not before[key] and bool(after[key]) for key in before)
     mismatch = found.tally.by_reason[ReasonCode.MISMATCH]
-    assert mismatch.gained == sum(ReasonCode.MISMATCH in after[key] and ReasonCode.MISMATCH not in before[key] for key in before)
+    assert mismatch.gained == sum(
+        ReasonCode.MISMATCH in after[key] and ReasonCode.MISMATCH not in before[key] for key in before
+    )
 
 
 def test_a_regate_twice_gives_the_same_bytes(recording: Recording, standing: Standing):
@@ -128,33 +137,37 @@ class Turned(StubExaminer):
         ]
 
 
-async def test_another_embedder_needs_a_policy_of_its_own_and_the_images_of_who_is_enrolled(
-    recording, standing, services: Services
-):
-    of_its_own = policy().model_copy(
-        update={"holds_for": Domain(**policy().holds_for.model_dump() | {"embedding_space": Turned().space.fingerprint})}
-    )
+def held_for(space: str) -> Policy:
+    here = policy()
+    return here.model_copy(update={"holds_for": here.holds_for.model_copy(update={"embedding_space": space})})
 
-    with pytest.raises(BadInput, match=r"expected 1 images of anna to embed anew, the recording has 0"):
-        await again(recording, standing, services, of_its_own, examiner=Turned())
+
+async def test_another_embedder_needs_the_images_of_who_is_enrolled(recording, standing, services: Services):
+    with pytest.raises(BadInput, match="expected 1 images of anna to embed anew, the recording has 0"):
+        await again(recording, standing, services, held_for(Turned().space.fingerprint), examiner=Turned())
 
 
 async def test_another_embedder_embeds_the_recorded_gallery_anew(services: Services, tmp_path: Path):
-    source = await trained(services)
-    await services.gallery.remove("vip")
-    await services.gallery.remove("carl")
+    for name in ("vip", "carl"):
+        await services.gallery.remove(name)
     for name, row in (("anna", 0), ("bert", 1)):
-        await enrol(services, name, np.eye(8)[row])
-        encoded = __import__("tests.pictures", fromlist=["x"])
+        direction = np.eye(8, dtype=np.float32)[row]
+        image = await services.images.put(png(picture(direction)))
+        reference = Reference(reference_id(name, image.sha256), name, Origin.SYNTHETIC, image.sha256, direction)
+        await services.gallery.enrol(Identity(name, Origin.SYNTHETIC, direction, 1, 1.0), [reference])
+    await recorded(tmp_path / "recording", services, await trained(services))
+    recording = Recording(tmp_path / "recording")
+    standing = as_recorded(recording, services.now())
+
+    found = await again(recording, standing, services, held_for(Turned().space.fingerprint), examiner=Turned())
+
+    # It turns samples and gallery alike, so that all similarities stay.
+    assert (found.embedding_space, found.tally.samples, found.tally.changed) == (Turned().space.fingerprint, 60, 0)
 
 
 async def test_a_policy_that_holds_elsewhere_is_refused(recording, standing, services: Services):
-    elsewhere = policy().model_copy(
-        update={"holds_for": Domain(**policy().holds_for.model_dump() | {"embedding_space": "other/0"})}
-    )
-
     with pytest.raises(PolicyRefused):
-        regate(recording, elsewhere, standing)
+        regate(recording, held_for("other/0"), standing)
 
 
 async def test_whoever_withdrew_since_is_flagged_and_not_looked_at(recording, services: Services, ledger, consent):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
+from streams import topics
 from streams.core.policy import Policy
 from streams.core.subject import Subject
 from streams.errors import BadInput
@@ -13,13 +14,16 @@ from streams.tools.recording.files import write_whole
 
 FILE = "manifest.json"
 
+#: The topics that verdicts are on.
+VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
+
 
 class Selection(BaseModel):
     """Which part of the stream is recorded. What is not said is no bound."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    topics: tuple[str, ...]
+    topics: tuple[str, ...] = VERDICTS
     run: str | None = None
     """Only samples of this training run."""
     first_step: int | None = None
@@ -31,6 +35,11 @@ class Selection(BaseModel):
     offsets: dict[int, tuple[int, int]] = Field(default_factory=dict)
     """By partition: only records from the first offset on, to before the second; no other partitions."""
     images: bool = True
+
+    @property
+    def bounded(self) -> bool:
+        """Whether it is anything but all verdicts up to now."""
+        return bool(self.model_dump(exclude={"images"}, exclude_defaults=True))
 
     def takes(self, subject: Subject, time_ms: int) -> bool:
         """Say whether a sample that was published at this time, in milliseconds since 1970, belongs to it."""

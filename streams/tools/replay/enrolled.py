@@ -24,6 +24,7 @@ class RecordedGallery:
     def __init__(self, identities: Mapping[str, Identity], references: Sequence[Reference]) -> None:
         """Take who is enrolled, with what."""
         self._identities = identities
+        self.references = tuple(references)
         self._people = _Rows([(one.identity, one.centroid) for one in identities.values()])
         self._images = _Rows([(one.reference_id, one.embedding) for one in references])
         self._owners = {one.reference_id: one.identity for one in references}
