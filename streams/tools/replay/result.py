@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from streams.core.replay.changes import Tally
 from streams.core.replay.codes import codes
@@ -13,8 +13,7 @@ from streams.core.replay.gate import Ruling
 Mode = Literal["regate", "rejudge"]
 
 
-@dataclass(frozen=True, order=True)
-class Change:
+class Change(NamedTuple):
     """A sample whose verdict changed: the reasons before and after, as masks."""
 
     sample_id: str

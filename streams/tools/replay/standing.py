@@ -1,13 +1,13 @@
 """Who may be judged again at all, and who agrees: as the register says now, or as it said when they were recorded."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 import numpy as np
 import pyarrow as pa
 
-from streams.core.consent import Entry, Purpose, Use, permits
+from streams.core.consent import Consent, Entry, Purpose, Use, permits
 from streams.core.replay.columns import Bools
 from streams.core.replay.regate import Consents, consents
 from streams.ports import Agreed, Ledger
@@ -28,6 +28,8 @@ class Standing:
     """The moment at which consent is asked for, with a time zone."""
     live: bool
     """Whether the register was asked now; else it is the recording's, which knows nothing of what came after it."""
+    answers: dict[tuple[str | None, ...], Consent] = field(default_factory=dict, repr=False, compare=False)
+    """What was answered to each use so far: thousands of samples are one use."""
 
     def consents(self, table: pa.Table) -> Consents:
         """Return each row's consent; the table has the columns ``USE``. Each use is asked for once."""
@@ -36,9 +38,8 @@ class Standing:
         for found, known in zip(indices, words, strict=True):
             together = together * len(known) + found
         _, first, which = np.unique(together, return_index=True, return_inverse=True)
-        uses = [[known[found[row]] for found, known in zip(indices, words, strict=True)] for row in first]
-        answers = consents([permits(self._of(use), _use(use), self.at).consent for use in uses])
-        asked: Consents = answers[which.reshape(-1)]
+        uses = [tuple(known[found[row]] for found, known in zip(indices, words, strict=True)) for row in first]
+        asked: Consents = consents([self._answer(use) for use in uses])[which.reshape(-1)]
         return asked
 
     def erased(self, table: pa.Table) -> Bools:
@@ -47,8 +48,10 @@ class Standing:
         gone: Bools = np.array([name in self.forgotten for name in names], dtype=np.bool_)[found]
         return gone
 
-    def _of(self, use: Sequence[str | None]) -> Sequence[Entry]:
-        return self.entries.get(use[0] or "", ())
+    def _answer(self, use: tuple[str | None, ...]) -> Consent:
+        if use not in self.answers:
+            self.answers[use] = permits(self.entries.get(use[0] or "", ()), _use(use), self.at).consent
+        return self.answers[use]
 
 
 def _use(words: Sequence[str | None]) -> Use:
