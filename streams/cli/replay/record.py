@@ -37,7 +37,7 @@ def record(
     where it was. Reads in no consumer group and commits nothing. Keep the folder as you keep the faces in it.
     """
     wanted = selection(topic, run, steps, since, until, offsets, images=images)
-    held = asyncio.run(recorded(read_settings(), folder, wanted, _tell))
+    held = asyncio.run(recorded(read_settings(), folder, wanted, tell))
     if as_json:
         emit(shown(held, folder))
         return
@@ -60,5 +60,6 @@ async def recorded(settings: Settings, folder: Path, wanted: "Selection", report
             return await make(folder, wanted, KafkaSource(topics), services, report=report)
 
 
-def _tell(line: str) -> None:
+def tell(line: str) -> None:
+    """Print progress."""
     console.print(line, highlight=False, markup=False, soft_wrap=True)

@@ -1,21 +1,18 @@
 """``likeness replay``: recorded samples judged again."""
 
 import asyncio
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.table import Table
 
-from streams.cli.replay.record import recorded
+from streams.cli.replay.parts import RECORDED, WhichGallery, bench_for, opened, policy_named, standing_of
 from streams.cli.replay.selection import Offsets, Run, Since, Steps, Topic, Until, selection
-from streams.cli.terminal.output import Json, console, emit, page, say
+from streams.cli.terminal.output import Json, emit, page, say
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
@@ -26,16 +23,12 @@ if TYPE_CHECKING:
     from streams.tools.recording.manifest import Selection
     from streams.tools.recording.reader import Recording
     from streams.tools.replay.regate import Judged
-    from streams.tools.replay.rejudge import Again, Bench
+    from streams.tools.replay.rejudge import Again
     from streams.tools.replay.result import Replayed
     from streams.tools.replay.standing import Standing
 
 #: Exit status when a gate fails.
 GATE_STATUS = 1
-#: Stands for the policy that was in force where it was recorded.
-RECORDED = "recorded"
-
-_Gallery = Literal["recorded", "now"]
 _Folder = Annotated[
     Path | None,
     typer.Argument(help="A recording; without one the stream itself is replayed, bounded by the options."),
@@ -116,7 +109,7 @@ def rejudge(
     folder: _Folder = None,
     policy: _Policy = None,
     gallery: Annotated[
-        _Gallery, typer.Option(help="Who is enrolled: as it was recorded, or as it is in Milvus now.")
+        WhichGallery, typer.Option(help="Who is enrolled: as it was recorded, or as it is in Milvus now.")
     ] = "recorded",
     topic: Topic = None,
     run: Run = None,
@@ -179,9 +172,9 @@ async def _replayed(wish: _Wish, how: _How, rules: "list[Rule]") -> "tuple[Repla
     from streams.tools.recording.files import write_whole
     from streams.tools.replay.report import write_report
 
-    async with _opened(wish) as recording:
-        policy = _policy(wish.policy, recording)
-        standing = await _standing(wish.settings, recording)
+    async with opened(wish.folder, wish.settings, wish.selection) as recording:
+        policy = policy_named(wish.policy, recording)
+        standing = await standing_of(wish.settings, recording)
         looked = _Looked()
         replayed = await how(wish, recording, policy, standing, looked)
         gate = rulings(rules, replayed.tally)
@@ -191,43 +184,6 @@ async def _replayed(wish: _Wish, how: _How, rules: "list[Rule]") -> "tuple[Repla
             seen = (looked.parts, looked.again, looked.references)
             await asyncio.to_thread(write_report, wish.report, recording, replayed, *seen, gate)
     return replayed, gate
-
-
-@asynccontextmanager
-async def _opened(wish: _Wish) -> "AsyncIterator[Recording]":
-    """Open the recording; where there is none, make one of the stream that is gone afterwards."""
-    from streams.tools.recording.reader import Recording
-
-    if wish.folder is not None:
-        yield Recording(wish.folder)
-        return
-    with tempfile.TemporaryDirectory(prefix="likeness-replay-") as folder:
-        passing = Path(folder) / "recording"
-        await recorded(wish.settings, passing, wish.selection, report=_tell)
-        yield Recording(passing)
-
-
-def _policy(name: str, recording: "Recording") -> "Policy":
-    from streams.cli.wiring.services import load_policy
-
-    return recording.manifest.policy if name == RECORDED else load_policy(name)
-
-
-async def _standing(settings: Settings, recording: "Recording") -> "Standing":
-    """Ask who agrees now, where the ledger is known."""
-    from streams.adapters.ledger.consent import SqlConsentRegister
-    from streams.adapters.ledger.samples import SqlLedger
-    from streams.cli.wiring.addresses import addressed
-    from streams.cli.wiring.database import opened_database
-    from streams.embedded import state
-    from streams.tools.replay.standing import as_now, as_recorded
-
-    now = datetime.now(UTC)
-    if settings.ledger is None and state.read(settings.data_dir) is None:
-        _tell("no ledger is known: consent is as it was recorded, and whoever was forgotten since is not left out")
-        return as_recorded(recording, now)
-    async with opened_database(addressed(settings, "ledger")) as database:
-        return await as_now(recording, SqlLedger(database), SqlConsentRegister(database), now)
 
 
 async def _regated(
@@ -246,12 +202,12 @@ async def _rejudged(
     standing: "Standing",
     looked: _Looked,
     *,
-    gallery: _Gallery,
+    gallery: WhichGallery,
 ) -> "Replayed":
     from streams.tools.replay.rejudge import rejudge
 
     looked.again = {}
-    async with _bench(wish.settings, recording, policy, standing, gallery) as (bench, version, references):
+    async with bench_for(wish.settings, recording, policy, standing, gallery) as (bench, version, references):
         looked.references = references
         return await rejudge(
             recording,
@@ -262,44 +218,6 @@ async def _rejudged(
             seen=looked.parts.append,
             looks=looked.again,
         )
-
-
-@asynccontextmanager
-async def _bench(
-    settings: Settings,
-    recording: "Recording",
-    policy: "Policy",
-    standing: "Standing",
-    gallery: _Gallery,
-) -> "AsyncIterator[tuple[Bench, str, Sequence[Reference]]]":
-    """Load the networks, and give what judges, with the gallery's version and references."""
-    from streams.adapters.faces.examiner import FaceExaminer
-    from streams.cli.wiring.addresses import addressed
-    from streams.cli.wiring.services import examining_services
-    from streams.core.policy import refuse_elsewhere
-    from streams.tools.replay.enrolled import gallery_for
-    from streams.tools.replay.rejudge import Bench, OriginalsAsRecorded, Register
-
-    register, now = Register(standing.entries), partial(datetime.now, UTC)
-    if gallery == "now":
-        async with examining_services(addressed(settings)) as live:
-            space, domain = live.examiner.space.fingerprint, await live.gallery.domain()
-            refuse_elsewhere(policy, embedding_space=space, domain=domain)
-            names = await live.gallery.names()
-            references = [one for name in names for one in await live.gallery.references(name)]
-            bench = Bench(live.examiner, live.imprinter, live.gallery, live.originals, register, policy, now)
-            yield bench, await live.gallery.version(), references
-        return
-    examiner = FaceExaminer(settings, report=console.print)
-    refuse_elsewhere(policy, embedding_space=examiner.space.fingerprint, domain=None)
-    await examiner.open()
-    try:
-        enrolled = await gallery_for(recording, examiner)
-        held = recording.manifest.gallery
-        bench = Bench(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now)
-        yield bench, held.version if held is not None else "", enrolled.references
-    finally:
-        await examiner.close()
 
 
 def _show(replayed: "Replayed", gate: "list[Ruling]", report: Path | None) -> None:
@@ -320,7 +238,3 @@ def _show(replayed: "Replayed", gate: "list[Ruling]", report: Path | None) -> No
     say(f"sha256: {found['sha256']}")
     if report is not None:
         say(f"report: {report}")
-
-
-def _tell(line: str) -> None:
-    console.print(line, highlight=False, markup=False, soft_wrap=True)
