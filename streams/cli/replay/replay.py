@@ -233,7 +233,7 @@ def _show(replayed: "Replayed", gate: "list[Ruling]", report: Path | None) -> No
         say("skipped: " + ", ".join(f"{count} {why}" for why, count in found["skipped"].items()))
     page.print(table)
     for one in found["gate"]["rules"]:
-        value = "nothing to compare" if one["value"] is None else f"{one['value']:g}"
+        value = "nothing to compare" if one["value"] is None else f"{one['value']:g}{' %' if one['percent'] else ''}"
         say(f"{'FAILED' if one['failed'] else 'holds'}: not {one['rule']} (it is {value})")
     say(f"sha256: {found['sha256']}")
     if report is not None:

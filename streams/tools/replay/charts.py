@@ -14,6 +14,9 @@ from streams.tools.replay.gathered import Gathered
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 50, 546, 12, 216
 
+#: So many steps are named below a chart, at most.
+X_TICKS = 8
+
 #: A panel of the map.
 SIDE = 260
 _EDGE = 12
@@ -120,6 +123,8 @@ def charts(steps: Sequence[Step], by: str) -> list[Chart]:
 def _chart(title: str, wanted: Sequence[tuple[str, _Read]], steps: Sequence[Step], *, share: bool) -> Chart | None:
     values = {label: [(one.at, read(one)) for one in steps] for label, read in wanted}
     known = {label: [(at, value) for at, value in each if value is not None] for label, each in values.items()}
+    if len(known) == 2 and len({tuple(each) for each in known.values()}) == 1:
+        known.pop("recorded", None)  # the same line twice
     everything = [value for each in known.values() for _, value in each]
     if not everything:
         return None
@@ -134,14 +139,13 @@ def _chart(title: str, wanted: Sequence[tuple[str, _Read]], steps: Sequence[Step
 
     lines = [
         Line(label, number, tuple((x(at), y(value)) for at, value in each))
-        for number, (label, each) in enumerate(known.items(), start=1)
-        if each
+        for number, label in enumerate((label for label, _ in wanted), start=1)
+        if (each := known.get(label))
     ]
-    marked = sorted({steps[place].at for place in np.linspace(0, len(steps) - 1, min(6, len(steps))).astype(int)})
     return Chart(
         title,
         tuple(lines),
-        tuple(Tick(x(at), f"{at:g}") for at in marked),
+        tuple(Tick(x(one.at), f"{one.at:g}") for one in steps[:: -(-len(steps) // X_TICKS)]),
         tuple(Tick(y(value), f"{value:.3g}".replace("-", "\N{MINUS SIGN}")) for value in np.linspace(low, high, 5)),
     )
 

@@ -47,7 +47,10 @@ class Replayed:
 
     def as_dict(self, gate: Sequence[Ruling] = ()) -> dict[str, Any]:
         """Return what a command prints: without the single samples, with the digest of everything."""
-        rules = [{"rule": one.rule.text, "value": one.value, "failed": one.failed} for one in gate]
+        rules = [
+            {"rule": one.rule.text, "value": one.value, "percent": one.rule.percent, "failed": one.failed}
+            for one in gate
+        ]
         return {
             **self._found(),
             "gate": {"failed": any(one.failed for one in gate), "rules": rules},
