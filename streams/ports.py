@@ -89,7 +89,17 @@ class Imprinter(Protocol):
         """Return the imprints of each encoded image and of its mirror image, in order: each before its mirror's."""
 
 
-class Originals(Protocol):
+class Compared(Protocol):
+    """What a sample may be a copy of, as a look at it needs it."""
+
+    async def about(self) -> int:
+        """Return about how many are registered, quickly: none exactly where there are none, else as of a minute ago."""
+
+    async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
+        """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""
+
+
+class Originals(Compared, Protocol):
     """Images that no sample may be a copy of: enrolled photographs and training images, by their imprints."""
 
     async def register(self, originals: Sequence[Original]) -> None:
@@ -107,14 +117,20 @@ class Originals(Protocol):
     async def count(self, kind: OriginalKind | None = None) -> int:
         """Return how many originals are registered, of one kind or of any."""
 
-    async def about(self) -> int:
-        """Return about how many are registered, quickly: none exactly where there are none, else as of a minute ago."""
 
-    async def nearest(self, probes: Sequence[Imprints]) -> list[tuple[NearOriginal, ...]]:
-        """Return, for each picture in order, the originals that are nearest to it: ``copies.TOLD`` of them."""
+class Searched(Protocol):
+    """Who is enrolled, as a look at a sample needs it. Similarity is cosine in [-1, 1], larger is nearer."""
+
+    async def identities(self, names: Sequence[str]) -> dict[str, Identity]:
+        """Return those of the named identities that are enrolled."""
+
+    async def search(
+        self, probes: Sequence[Embedding], *, identities: int = 5, references: int = 3
+    ) -> list[Neighbourhood]:
+        """Return, for each probe in order, its nearest identities (by centroid) and nearest references."""
 
 
-class Gallery(Protocol):
+class Gallery(Searched, Protocol):
     """Who is enrolled, in one embedding space. Similarity is cosine in [-1, 1], larger is nearer."""
 
     async def enrol(self, identity: Identity, references: Sequence[Reference]) -> str:
@@ -126,19 +142,11 @@ class Gallery(Protocol):
     async def remove(self, identity: str) -> str:
         """Take an identity and its references out; return the new gallery version. Unknown ones are no error."""
 
-    async def identities(self, names: Sequence[str]) -> dict[str, Identity]:
-        """Return those of the named identities that are enrolled."""
-
     async def names(self) -> list[str]:
         """Return every enrolled identity, sorted."""
 
     async def references(self, identity: str) -> list[Reference]:
         """Return the identity's references, ordered by id."""
-
-    async def search(
-        self, probes: Sequence[Embedding], *, identities: int = 5, references: int = 3
-    ) -> list[Neighbourhood]:
-        """Return, for each probe in order, its nearest identities (by centroid) and nearest references."""
 
     async def version(self) -> str:
         """Return the gallery's version: it changes with every enrolment and removal. Empty gallery: ``""``."""
@@ -280,11 +288,15 @@ class Redrives(Protocol):
         """Note that the message was delivered."""
 
 
-class ConsentRegister(Protocol):
-    """Who agreed to what. Nothing is kept in between: what is asked after an entry was added, knows it."""
+class Agreed(Protocol):
+    """Who agreed to what, as a verdict needs it."""
 
     async def entries(self, identities: Sequence[str]) -> dict[str, tuple[Entry, ...]]:
         """Return all entries of each, in the order of the register; none for whoever is not in it."""
+
+
+class ConsentRegister(Agreed, Protocol):
+    """Who agreed to what. Nothing is kept in between: what is asked after an entry was added, knows it."""
 
     async def states(self, identities: Sequence[str], now: datetime) -> dict[str, Consent]:
         """Return how each one's consent to be generated stands, whatever its terms."""
@@ -431,6 +443,38 @@ class Clock(Protocol):
 
     def __call__(self) -> datetime:
         """Return the time now, with a time zone."""
+
+
+class Appraising(Protocol):
+    """What a verdict on an image needs, wherever the image comes from; ``Services`` has it among the rest."""
+
+    @property
+    def examiner(self) -> TwofoldExaminer:
+        """Looks at the image."""
+
+    @property
+    def imprinter(self) -> Imprinter:
+        """Makes what copies are recognised by."""
+
+    @property
+    def gallery(self) -> Searched:
+        """Whom it may show."""
+
+    @property
+    def originals(self) -> Compared:
+        """What it may be a copy of."""
+
+    @property
+    def consent(self) -> Agreed:
+        """Who agreed."""
+
+    @property
+    def policy(self) -> Policy:
+        """The limits."""
+
+    @property
+    def now(self) -> Clock:
+        """When it is."""
 
 
 @dataclass(frozen=True)

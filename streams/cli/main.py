@@ -31,6 +31,7 @@ from streams.cli import (
     work,
 )
 from streams.cli.demo import command as demo
+from streams.cli.replay import record, replay
 from streams.cli.terminal.output import console
 from streams.errors import SETUP_STATUS, BadInput, LikenessError, Unready, WeightsUnusable
 
@@ -68,7 +69,7 @@ def build() -> typer.Typer:
     )
     for module in (
         *(demo, parts, work, intake, requests, watch, judge),
-        *(gallery, copies, second, consent, forget, audit, calibrate, evaluate, dlq, drift, schema),
+        *(gallery, copies, second, consent, forget, audit, calibrate, evaluate, record, replay, dlq, drift, schema),
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):

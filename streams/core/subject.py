@@ -1,10 +1,10 @@
 """What a verdict is about, whichever road it came by."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Literal
 
 from streams.core.ids import generated_sample_id, training_sample_id
-from streams.events import GenerationRequested, ImageRef, SampleGenerated, TrainingSamplePublished
+from streams.events import GenerationRequested, ImageRef, SampleGenerated, SampleJudged, TrainingSamplePublished
 
 
 @dataclass(frozen=True)
@@ -73,3 +73,8 @@ def trained(sample: TrainingSamplePublished, image: ImageRef) -> Subject:
         territory=sample.territory,
         image=image,
     )
+
+
+def judged(verdict: SampleJudged) -> Subject:
+    """Return the sample that a verdict is about."""
+    return Subject(**{one.name: getattr(verdict, one.name) for one in fields(Subject)})

@@ -13,7 +13,7 @@ from streams.core.faces import Embedding, Sighting
 from streams.core.measurement import Measurement
 from streams.core.subject import Subject
 from streams.events import SampleJudged
-from streams.ports import Services
+from streams.ports import Appraising
 from streams.steps.consent import answer, register_of
 from streams.steps.looks import look, look_again
 
@@ -31,7 +31,7 @@ class Appraised:
 async def appraise(
     subjects: Mapping[str, Subject],
     sightings: Mapping[str, Sighting],
-    services: Services,
+    services: Appraising,
     *,
     gallery_version: str,
     examine_ms: float,

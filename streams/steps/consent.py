@@ -12,10 +12,10 @@ from streams.core.measure import unmade
 from streams.core.records import Message
 from streams.core.subject import Subject
 from streams.events import trace_of
-from streams.ports import Services
+from streams.ports import Appraising, Services
 
 
-async def register_of(identities: Iterable[str], services: Services) -> dict[str, tuple[Entry, ...]]:
+async def register_of(identities: Iterable[str], services: Appraising) -> dict[str, tuple[Entry, ...]]:
     """Return what the register says of each now. Nothing is kept from one batch to the next."""
     return await services.consent.entries(sorted(set(identities)))
 

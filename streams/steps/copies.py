@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from streams.core.faces import Sighting
 from streams.core.measurement import Measurement
 from streams.events import NearOriginal
-from streams.ports import Services
+from streams.ports import Appraising
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Compared:
         )
 
 
-async def compare(sightings: Mapping[str, Sighting], services: Services) -> Compared:
+async def compare(sightings: Mapping[str, Sighting], services: Appraising) -> Compared:
     """Compare pictures, each under a key, with every registered original, in one batch."""
     searched = await services.originals.about()
     if not searched:

@@ -13,7 +13,7 @@ from streams.core.measurement import Measurement
 from streams.core.policy import Policy, refuse_elsewhere
 from streams.core.settled import ROUNDING, difference, settled
 from streams.core.subject import Subject
-from streams.ports import Services
+from streams.ports import Appraising
 from streams.steps.copies import compare
 from streams.steps.second import consult
 
@@ -49,7 +49,7 @@ class Looked:
 
 
 async def look(
-    subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
+    subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Appraising, gallery_version: str
 ) -> dict[str, Looked]:
     """Search for every face, compare every picture with the originals, in one batch, and measure every sample.
 
@@ -66,7 +66,7 @@ async def look(
 
 
 async def look_again(
-    subjects: Mapping[str, Subject], rough: Mapping[str, Looked], services: Services, gallery_version: str
+    subjects: Mapping[str, Subject], rough: Mapping[str, Looked], services: Appraising, gallery_version: str
 ) -> dict[str, Looked]:
     """Embed the faces exactly, in one batch, search for them and measure once more; the pictures are the same."""
     sightings = await services.examiner.look_again([one.sighting for one in rough.values()])
@@ -96,7 +96,7 @@ def _same_picture(before: Looked, after: Looked) -> Measurement:
 
 
 async def _searched(
-    subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Services, gallery_version: str
+    subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Appraising, gallery_version: str
 ) -> dict[str, Looked]:
     with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
     probes = [face.embedding for _, face in with_face]

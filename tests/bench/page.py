@@ -48,6 +48,12 @@ Every sample is judged in 32-bit floats, through the cascade, and in the shorter
 
 A batch of probes searched for people and for references, exactly, on servers of this machine.
 """,
+    "regate": """\
+## Another policy
+
+A recording is judged as it was measured, by another policy, from its Parquet files on. pandas reads the same columns
+and makes fewer comparisons, without consent, copies or reasons; "read" is Parquet's own reader with nothing after it.
+""",
     "workers": """\
 ## A second core
 
@@ -92,6 +98,8 @@ def markdown(result: Mapping[str, Any]) -> str:
     pieces = [_PREAMBLE, *_drawn(figures(result), level=2)]
     pieces += ["![Samples a second and the cost of a search](performance.svg)\n"]
     for name, words in _WHAT.items():
+        if name not in result["parts"]:
+            continue
         pieces.append(words)
         part = result["parts"].get(name)
         for table in TABLES[name](part) if part else ():

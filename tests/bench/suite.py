@@ -15,6 +15,7 @@ from tests.bench.engines import engines
 from tests.bench.exactness import exactness
 from tests.bench.expected import FIGURES
 from tests.bench.references import LITE, SERVERS, references
+from tests.bench.regate import regate_part
 from tests.bench.standing import Stage, standing
 from tests.bench.step import step
 from tests.bench.two_workers import two_workers
@@ -22,7 +23,7 @@ from tests.bench.two_workers import two_workers
 Result = dict[str, Any]
 
 #: The parts by name, in the order in which they run. The last two share one road, which the first of them leaves empty.
-PARTS = ("engines", "step", "exactness", "references", "workers", "road")
+PARTS = ("engines", "step", "exactness", "references", "regate", "workers", "road")
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ class Size:
     """Samples that are judged three ways."""
     of_road: int
     """Samples a round of the whole road; of one worker or two, as many."""
+    regated: int
+    """Recorded samples that are judged again as they were measured."""
 
 
-FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 320)
-QUICK = Size(3, (1, 16), (1_000, 10_000), (LITE,), 160, 128)
+FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 320, 1_000_000)
+QUICK = Size(3, (1, 16), (1_000, 10_000), (LITE,), 160, 128, 100_000)
 
 
 async def measure(
@@ -64,6 +67,7 @@ async def measure(
         "step": partial(step, settings, configurations, rounds=rounds, **told),
         "exactness": partial(exactness, settings, configurations, samples=size.judged_exactly, report=report),
         "references": partial(references, settings, rounds=rounds, sizes=size.references, servers=size.servers, **told),
+        "regate": partial(regate_part, settings, rounds=rounds, rows=size.regated, report=report),
     }
     done = {name: await tried(name, at_hand[name]) for name in at_hand if name in parts}
     on_the_road: dict[str, Callable[[Stage], Awaitable[Result]]] = {

@@ -14,6 +14,7 @@ from streams.core.measurement import Measurement, NearOther
 from streams.core.subject import Subject
 from streams.events import ABSTENTIONS, Decision, ReasonCode
 from streams.testing.services import policy
+from tests.measured import others, similarities
 
 POLICY = policy(similarity=0.6, other_similarity=0.5, margin=0.1, face_side=40, sharpness=20)
 GOOD = Measurement(
@@ -28,18 +29,6 @@ GOOD = Measurement(
     similarity=0.9,
 )
 
-similarities = st.integers(-10_000, 10_000).map(lambda value: value / 10_000)
-others = st.lists(
-    st.builds(
-        NearOther,
-        identity=st.sampled_from(["bert", "carl", "dora", "emil"]),
-        similarity=similarities,
-        resembles_target=st.none() | similarities,
-        protected=st.booleans(),
-    ),
-    max_size=4,
-    unique_by=lambda other: other.identity,
-).map(tuple)
 measurements = st.builds(
     GOOD.model_copy,
     update=st.fixed_dictionaries(

@@ -1,7 +1,7 @@
 """The topics as the auditor reads them: its own consumer, without a group, from the first record to a given end."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import Any
@@ -90,11 +90,35 @@ class Topics:
             ends = await self._consumer.end_offsets(places) if places else {}
         return {(place.topic, place.partition): offset for place, offset in ends.items()}
 
-    async def records(self, until: Mapping[tuple[str, int], int]) -> AsyncIterator[Raw]:
-        """Yield every record before the given offsets; those of one partition come in order."""
+    async def beginnings(self, places: Iterable[tuple[str, int]], since_ms: int | None = None) -> Offsets:
+        """Return the first offset of each partition; with a time, the first that is not older, in ms since 1970.
+
+        A partition that has nothing as young is missing.
+        """
+        wanted = [TopicPartition(*place) for place in places]
+        if not wanted:
+            return {}
+        async with self._answering():
+            found = await self._consumer.beginning_offsets(wanted)
+            if since_ms is not None:
+                times = await self._consumer.offsets_for_times(dict.fromkeys(wanted, since_ms))
+                found = {place: max(found[place], one.offset) for place, one in times.items() if one is not None}
+        return {(place.topic, place.partition): offset for place, offset in found.items()}
+
+    async def records(
+        self, until: Mapping[tuple[str, int], int], since: Mapping[tuple[str, int], int] | None = None
+    ) -> AsyncGenerator[Raw, None]:
+        """Yield every record before the given offsets; those of one partition come in order.
+
+        Args:
+            until: The offset after the last record of each partition.
+            since: That of the first one; the oldest that there is, where none is given or it is gone.
+        """
         open_ = {TopicPartition(*place): offset for place, offset in until.items()}
         async with self._answering():
             starts = await self._consumer.beginning_offsets(list(open_)) if open_ else {}
+        for place, offset in (since or {}).items():
+            starts[TopicPartition(*place)] = max(offset, starts[TopicPartition(*place)])
         open_ = {place: offset for place, offset in open_.items() if starts[place] < offset}
         self._consumer.assign(list(open_))
         for place in open_:

@@ -1,0 +1,1 @@
+"""``likeness record`` and ``likeness replay``."""

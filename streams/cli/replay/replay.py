@@ -1,0 +1,240 @@
+"""``likeness replay``: recorded samples judged again."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.table import Table
+
+from streams.cli.replay.parts import RECORDED, WhichGallery, bench_for, opened, policy_named, standing_of
+from streams.cli.replay.selection import Offsets, Run, Since, Steps, Topic, Until, selection
+from streams.cli.terminal.output import Json, emit, page, say
+from streams.errors import BadInput
+from streams.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from streams.core.gallery import Reference
+    from streams.core.policy import Policy
+    from streams.core.replay.gate import Rule, Ruling
+    from streams.tools.recording.manifest import Selection
+    from streams.tools.recording.reader import Recording
+    from streams.tools.replay.regate import Judged
+    from streams.tools.replay.rejudge import Again
+    from streams.tools.replay.result import Replayed
+    from streams.tools.replay.standing import Standing
+
+#: Exit status when a gate fails.
+GATE_STATUS = 1
+_Folder = Annotated[
+    Path | None,
+    typer.Argument(help="A recording; without one the stream itself is replayed, bounded by the options."),
+]
+_Policy = Annotated[
+    str | None,
+    typer.Option(help=f"To judge by: a name, a TOML file, or `{RECORDED}`. (default: LIKENESS_POLICY)"),
+]
+_FailIf = Annotated[
+    list[str] | None,
+    typer.Option(metavar="RULE", help="End with status 1 where this is true: 'newly_flagged > 1%', 'newly_leak >= 3'."),
+]
+_Report = Annotated[Path, typer.Option(help="The HTML report.")]
+_NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.")]
+_Result = Annotated[Path | None, typer.Option(help="Write everything that was found out, sample by sample, as JSON.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add this group's commands."""
+    group = typer.Typer(
+        help="Judge recorded samples again, and say what would have been otherwise. Nothing is published.",
+        no_args_is_help=True,
+    )
+    group.command()(regate)
+    group.command()(rejudge)
+    app.add_typer(group, name="replay", rich_help_panel="Look closer")
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What is wanted of a replay."""
+
+    settings: Settings
+    folder: Path | None
+    selection: "Selection"
+    policy: str
+    rules: list[str]
+    report: Path | None
+    result: Path | None
+    as_json: bool
+
+
+@dataclass
+class _Looked:
+    """What a replay saw, for the report."""
+
+    parts: "list[Judged]" = field(default_factory=list)
+    again: "dict[str, Again] | None" = None
+    references: "Sequence[Reference]" = ()
+
+
+def regate(
+    folder: _Folder = None,
+    policy: _Policy = None,
+    topic: Topic = None,
+    run: Run = None,
+    steps: Steps = None,
+    since: Since = None,
+    until: Until = None,
+    offsets: Offsets = None,
+    fail_if: _FailIf = None,
+    report: _Report = Path("replay.html"),
+    no_report: _NoReport = False,
+    result: _Result = None,
+    as_json: Json = False,
+) -> None:
+    """Judge what was measured by another policy: nothing is computed anew.
+
+    Consent is asked for again, now, where the ledger is known (LIKENESS_LEDGER, or the parts of `likeness up`), and
+    whoever was forgotten since is left out; elsewhere the recording's register holds. Exit status 1 where a gate fails.
+    """
+    wanted = selection(topic, run, steps, since, until, offsets, images=not no_report)
+    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, result, as_json)
+    _replay(wish, _regated)
+
+
+def rejudge(
+    folder: _Folder = None,
+    policy: _Policy = None,
+    gallery: Annotated[
+        WhichGallery, typer.Option(help="Who is enrolled: as it was recorded, or as it is in Milvus now.")
+    ] = "recorded",
+    topic: Topic = None,
+    run: Run = None,
+    steps: Steps = None,
+    since: Since = None,
+    until: Until = None,
+    offsets: Offsets = None,
+    fail_if: _FailIf = None,
+    report: _Report = Path("replay.html"),
+    no_report: _NoReport = False,
+    result: _Result = None,
+    as_json: Json = False,
+) -> None:
+    """Look at the images again, with the embedder, engine and precision that are set, and another gallery or policy.
+
+    Where the embedder is another one, the recorded gallery is embedded anew from its images. Consent and whoever was
+    forgotten are as `likeness replay regate` says; nobody's image is looked at who does not agree.
+    """
+    wanted = selection(topic, run, steps, since, until, offsets, images=True)
+    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, result, as_json)
+    _replay(wish, partial(_rejudged, gallery=gallery))
+
+
+def _wish(
+    folder: Path | None,
+    wanted: "Selection",
+    policy: str | None,
+    rules: list[str] | None,
+    report: Path | None,
+    result: Path | None,
+    as_json: bool,
+) -> _Wish:
+    from streams.tools.rates.policy_file import require_writable
+
+    if folder is not None and wanted.bounded:
+        raise BadInput(f"a recording is replayed whole: leave out what bounds the stream, or {folder}")
+    require_writable(*(path for path in (report, result) if path is not None))
+    settings = read_settings()
+    return _Wish(settings, folder, wanted, policy or settings.policy, rules or [], report, result, as_json)
+
+
+_How = Callable[[_Wish, "Recording", "Policy", "Standing", _Looked], Awaitable["Replayed"]]
+
+
+def _replay(wish: _Wish, how: _How) -> None:
+    from streams.core.replay.gate import parse_rule
+
+    rules = [parse_rule(text) for text in wish.rules]
+    replayed, gate = asyncio.run(_replayed(wish, how, rules))
+    if wish.as_json:
+        emit(replayed.as_dict(gate) | {"report": None if wish.report is None else str(wish.report)})
+    else:
+        _show(replayed, gate, wish.report)
+    if any(one.failed for one in gate):
+        raise typer.Exit(GATE_STATUS)
+
+
+async def _replayed(wish: _Wish, how: _How, rules: "list[Rule]") -> "tuple[Replayed, list[Ruling]]":
+    from streams.core.replay.gate import rulings
+    from streams.tools.recording.files import write_whole
+    from streams.tools.replay.report import write_report
+
+    async with opened(wish.folder, wish.settings, wish.selection) as recording:
+        policy = policy_named(wish.policy, recording)
+        standing = await standing_of(wish.settings, recording)
+        looked = _Looked()
+        replayed = await how(wish, recording, policy, standing, looked)
+        gate = rulings(rules, replayed.tally)
+        if wish.result is not None:
+            write_whole(wish.result, lambda file: file.write(replayed.canonical()))
+        if wish.report is not None:
+            seen = (looked.parts, looked.again, looked.references)
+            await asyncio.to_thread(write_report, wish.report, recording, replayed, *seen, gate)
+    return replayed, gate
+
+
+async def _regated(
+    wish: _Wish, recording: "Recording", policy: "Policy", standing: "Standing", looked: _Looked
+) -> "Replayed":
+    from streams.tools.replay.regate import regate
+
+    looked.references = recording.references
+    return regate(recording, policy, standing, seen=looked.parts.append)
+
+
+async def _rejudged(
+    wish: _Wish,
+    recording: "Recording",
+    policy: "Policy",
+    standing: "Standing",
+    looked: _Looked,
+    *,
+    gallery: WhichGallery,
+) -> "Replayed":
+    from streams.tools.replay.rejudge import rejudge
+
+    looked.again = {}
+    async with bench_for(wish.settings, recording, policy, standing, gallery) as (bench, version, references):
+        looked.references = references
+        return await rejudge(
+            recording,
+            bench,
+            standing,
+            gallery=version,
+            batch_size=wish.settings.batch_size,
+            seen=looked.parts.append,
+            looks=looked.again,
+        )
+
+
+def _show(replayed: "Replayed", gate: "list[Ruling]", report: Path | None) -> None:
+    found = replayed.as_dict(gate)
+    table = Table("reason", "before", "after", "gained", "lost", box=None, pad_edge=False)
+    for code, counts in found["by_reason"].items():
+        table.add_row(code, *(str(counts[name]) for name in ("before", "after", "gained", "lost")))
+    say(
+        f"{found['samples']} samples by {found['policy']}: {found['changed']} changed, {found['newly_flagged']} newly"
+        f" flagged, {found['newly_accepted']} newly accepted"
+    )
+    if found["skipped"]:
+        say("skipped: " + ", ".join(f"{count} {why}" for why, count in found["skipped"].items()))
+    page.print(table)
+    for one in found["gate"]["rules"]:
+        value = "nothing to compare" if one["value"] is None else f"{one['value']:g}{' %' if one['percent'] else ''}"
+        say(f"{'FAILED' if one['failed'] else 'holds'}: not {one['rule']} (it is {value})")
+    say(f"sha256: {found['sha256']}")
+    if report is not None:
+        say(f"report: {report}")

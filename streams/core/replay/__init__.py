@@ -1,0 +1,1 @@
+"""What another policy would have said of samples that were judged: the rule of ``decide``, over columns of many."""

@@ -1,0 +1,1 @@
+"""Recordings: a bounded part of the stream in a folder of its own, to be judged again wherever it lies."""

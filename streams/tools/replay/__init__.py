@@ -1,0 +1,1 @@
+"""Replays: recorded samples judged again, by another policy, embedder or gallery."""

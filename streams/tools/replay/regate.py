@@ -1,0 +1,131 @@
+"""Judge what was measured by another policy: nothing is computed anew, so a recording goes by as fast as it is read."""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from streams.core.gallery import Origin
+from streams.core.policy import Policy, refuse_elsewhere
+from streams.core.replay.changes import NOTHING, changed, tally
+from streams.core.replay.codes import Masks
+from streams.core.replay.columns import Bools
+from streams.core.replay.regate import Consents
+from streams.core.replay.regate import regate as regate_columns
+from streams.tools.recording.reader import JUDGED, USE, Recording, places, verdicts
+from streams.tools.replay.result import Change, Mode, Replayed
+from streams.tools.replay.standing import Standing
+
+COLUMNS = (*JUDGED, *USE)
+
+
+@dataclass(frozen=True, eq=False)
+class Judged:
+    """One part, judged again: n rows."""
+
+    part: Path
+    before: Masks
+    judged: Bools
+    """Which had a verdict before."""
+    after: Masks
+    rows: Bools
+    """Which were replayed; of the others ``after`` says nothing."""
+    consent: Consents
+
+    @property
+    def changed(self) -> Bools:
+        """Which have another verdict."""
+        return self.rows & changed(self.before, self.after, self.judged)
+
+
+#: Is given every part; the report is made of them.
+Seen = Callable[[Judged], None]
+
+
+def unseen(_judged: Judged) -> None:
+    """Look at nothing."""
+
+
+def regate(recording: Recording, policy: Policy, standing: Standing, *, seen: Seen = unseen) -> Replayed:
+    """Return what a policy says of recorded measurements.
+
+    Skipped are samples of whom was forgotten (``erased``), that were never measured (``unmeasured``), or in another
+    embedding space than the policy's (``elsewhere``).
+
+    Args:
+        recording: The samples.
+        policy: To judge by.
+        standing: Who agrees.
+        seen: Told of every part.
+
+    Raises:
+        PolicyRefused: If the policy does not hold for the recording's gallery or embedding space.
+    """
+    space = recording.manifest.embedding_space
+    refuse_elsewhere(policy, embedding_space=space, domain=domain_of(recording))
+    sums = Sums(recording)
+    for part in recording.parts:
+        judged = regate_part(part, recording.table(part, COLUMNS), policy, standing, sums.skipped)
+        sums.add(judged)
+        seen(judged)
+    return sums.replayed("regate", policy, standing, space=space, gallery="")
+
+
+def regate_part(part: Path, table: pa.Table, policy: Policy, standing: Standing, skipped: "Counter[str]") -> Judged:
+    """Judge the rows of one part, which has the columns ``COLUMNS``, and count what is skipped and why."""
+    found = verdicts(table)
+    spaces, names = places(table["embedding_space"])
+    elsewhere = np.array([name != policy.holds_for.embedding_space for name in names], dtype=np.bool_)[spaces]
+    erased = standing.erased(table)
+    measured = found.measured & ~erased
+    consent = standing.consents(table)
+    skipped["erased"] += int(np.count_nonzero(erased))
+    skipped["unmeasured"] += int(np.count_nonzero(~found.measured & ~erased))
+    skipped["elsewhere"] += int(np.count_nonzero(elsewhere & measured))
+    after = regate_columns(found.columns, policy.limits, consent)
+    return Judged(part, found.before, found.judged, after, measured & ~elsewhere, consent)
+
+
+def domain_of(recording: Recording) -> Origin | None:
+    """Return what kind of references the recording's gallery has; None where nobody is enrolled."""
+    gallery = recording.manifest.gallery
+    return Origin(gallery.domain) if gallery is not None and gallery.domain else None
+
+
+class Sums:
+    """Adds up what parts came to."""
+
+    def __init__(self, recording: Recording) -> None:
+        """Begin with nothing."""
+        self._recording = recording
+        self._tally = NOTHING
+        self._changes: list[Change] = []
+        self.skipped: Counter[str] = Counter()
+
+    def add(self, judged: Judged) -> None:
+        """Take in one part."""
+        rows = judged.rows
+        self._tally = self._tally.plus(tally(judged.before[rows], judged.after[rows], judged.judged[rows]))
+        moved = np.flatnonzero(judged.changed)
+        if not len(moved):
+            return
+        ids = self._recording.table(judged.part, ["sample_id"])[0].take(pa.array(moved)).to_pylist()
+        before, after = judged.before[moved].tolist(), judged.after[moved].tolist()
+        self._changes += [Change(*one) for one in zip(ids, before, after, strict=True)]
+
+    def replayed(self, mode: Mode, policy: Policy, standing: Standing, *, space: str, gallery: str) -> Replayed:
+        """Return the outcome."""
+        return Replayed(
+            mode=mode,
+            policy=policy.version,
+            policies=self._recording.manifest.policies,
+            embedding_space=space,
+            gallery=gallery,
+            consent="now" if standing.live else "recorded",
+            tally=self._tally,
+            skipped=self.skipped,
+            changes=self._changes,
+        )
