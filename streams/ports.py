@@ -445,6 +445,14 @@ class Clock(Protocol):
         """Return the time now, with a time zone."""
 
 
+@dataclass(frozen=True)
+class SecondVerifier:
+    """Who is enrolled for the second verifier, in its own embedding space. Its embeddings come from the examiner."""
+
+    space: EmbeddingSpace
+    gallery: Gallery
+
+
 class Appraising(Protocol):
     """What a verdict on an image needs, wherever the image comes from; ``Services`` has it among the rest."""
 
@@ -476,13 +484,13 @@ class Appraising(Protocol):
     def now(self) -> Clock:
         """When it is."""
 
+    @property
+    def cohort(self) -> Cohort | None:
+        """Strangers against whom scores are normalised; None where they are not."""
 
-@dataclass(frozen=True)
-class SecondVerifier:
-    """Who is enrolled for the second verifier, in its own embedding space. Its embeddings come from the examiner."""
-
-    space: EmbeddingSpace
-    gallery: Gallery
+    @property
+    def second(self) -> SecondVerifier | None:
+        """Who else has to agree; None: nobody."""
 
 
 @dataclass(frozen=True)

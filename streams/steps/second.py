@@ -9,7 +9,7 @@ from streams.core.measurement import Measurement
 from streams.core.similarity import similarity
 from streams.core.subject import Subject
 from streams.events import SecondOpinion
-from streams.ports import Services
+from streams.ports import Appraising
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Second:
         return measurement.model_copy(update={"second": opinion})
 
 
-async def consult(subjects: Mapping[str, Subject], services: Services) -> Second:
+async def consult(subjects: Mapping[str, Subject], services: Appraising) -> Second:
     """Ask the second verifier for everybody whom the samples should show."""
     if services.second is None:
         return Second(None, {})

@@ -76,8 +76,8 @@ async def bench_for(
     """Load the networks, and give what judges, with the gallery's version and references."""
     from streams.adapters.faces.examiner import FaceExaminer
     from streams.cli.wiring.addresses import addressed
-    from streams.cli.wiring.services import examining_services
-    from streams.core.policy import refuse_elsewhere
+    from streams.cli.wiring.services import examining_services, load_cohort
+    from streams.core.policy import refuse_elsewhere, refuse_without_second
     from streams.tools.replay.enrolled import gallery_for
     from streams.tools.replay.rejudge import Bench, OriginalsAsRecorded, Register
 
@@ -88,16 +88,23 @@ async def bench_for(
             refuse_elsewhere(policy, embedding_space=space, domain=domain)
             names = await live.gallery.names()
             references = [one for name in names for one in await live.gallery.references(name)]
-            bench = Bench(live.examiner, live.imprinter, live.gallery, live.originals, register, policy, now)
+            cohort = load_cohort(policy, settings)
+            bench = Bench(
+                live.examiner, live.imprinter, live.gallery, live.originals, register, policy, now, cohort, live.second
+            )
             yield bench, await live.gallery.version(), references
         return
+    refuse_without_second(policy, None)  # a recording has references of the first verifier alone
     examiner = FaceExaminer(settings, report=console.print)
     refuse_elsewhere(policy, embedding_space=examiner.space.fingerprint, domain=None)
     await examiner.open()
     try:
         enrolled = await gallery_for(recording, examiner)
         held = recording.manifest.gallery
-        bench = Bench(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now)
+        bench = Bench(
+            *(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now),
+            cohort=load_cohort(policy, settings),
+        )
         yield bench, held.version if held is not None else "", enrolled.references
     finally:
         await examiner.close()

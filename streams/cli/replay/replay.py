@@ -148,7 +148,8 @@ def _wish(
         raise BadInput(f"a recording is replayed whole: leave out what bounds the stream, or {folder}")
     require_writable(*(path for path in (report, result) if path is not None))
     settings = read_settings()
-    return _Wish(settings, folder, wanted, policy or settings.policy, rules or [], report, result, as_json)
+    settings = settings.model_copy(update={"policy": policy or settings.policy})  # a cohort lies beside its policy
+    return _Wish(settings, folder, wanted, settings.policy, rules or [], report, result, as_json)
 
 
 _How = Callable[[_Wish, "Recording", "Policy", "Standing", _Looked], Awaitable["Replayed"]]

@@ -9,11 +9,12 @@ import numpy as np
 import pyarrow as pa
 
 from streams.core.gallery import Origin
+from streams.core.measurement import Measurement
 from streams.core.policy import Policy, refuse_elsewhere
 from streams.core.replay.changes import NOTHING, changed, tally
 from streams.core.replay.codes import Masks
 from streams.core.replay.columns import Bools
-from streams.core.replay.regate import Consents
+from streams.core.replay.regate import Consents, has_columns, regate_one_by_one
 from streams.core.replay.regate import regate as regate_columns
 from streams.tools.recording.reader import JUDGED, USE, Recording, places, verdicts
 from streams.tools.replay.result import Change, Mode, Replayed
@@ -68,14 +69,18 @@ def regate(recording: Recording, policy: Policy, standing: Standing, *, seen: Se
     refuse_elsewhere(policy, embedding_space=space, domain=domain_of(recording))
     sums = Sums(recording)
     for part in recording.parts:
-        judged = regate_part(part, recording.table(part, COLUMNS), policy, standing, sums.skipped)
+        columns = COLUMNS if has_columns(policy) else (*COLUMNS, "measurement")
+        judged = regate_part(part, recording.table(part, columns), policy, standing, sums.skipped)
         sums.add(judged)
         seen(judged)
     return sums.replayed("regate", policy, standing, space=space, gallery="")
 
 
 def regate_part(part: Path, table: pa.Table, policy: Policy, standing: Standing, skipped: "Counter[str]") -> Judged:
-    """Judge the rows of one part, which has the columns ``COLUMNS``, and count what is skipped and why."""
+    """Judge the rows of one part, and count what is skipped and why.
+
+    It has the columns ``COLUMNS``, and ``measurement`` where not ``has_columns(policy)``.
+    """
     found = verdicts(table)
     spaces, names = places(table["embedding_space"])
     elsewhere = np.array([name != policy.holds_for.embedding_space for name in names], dtype=np.bool_)[spaces]
@@ -85,7 +90,12 @@ def regate_part(part: Path, table: pa.Table, policy: Policy, standing: Standing,
     skipped["erased"] += int(np.count_nonzero(erased))
     skipped["unmeasured"] += int(np.count_nonzero(~found.measured & ~erased))
     skipped["elsewhere"] += int(np.count_nonzero(elsewhere & measured))
-    after = regate_columns(found.columns, policy.limits, consent)
+    if has_columns(policy):
+        after = regate_columns(found.columns, policy.limits, consent)
+    else:
+        listed = table["measurement"].to_pylist()
+        measurements = [None if one is None else Measurement.model_validate_json(one) for one in listed]
+        after = regate_one_by_one(measurements, policy, consent)
     return Judged(part, found.before, found.judged, after, measured & ~elsewhere, consent)
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from streams.core.biometrics.cohort import Cohort
 from streams.core.consent import Entry
 from streams.core.decide import decide
 from streams.core.faces import Embedding, Sighting
@@ -16,7 +17,7 @@ from streams.core.policy import Policy, refuse_elsewhere
 from streams.core.replay.codes import mask
 from streams.core.subject import Subject
 from streams.events import ImageRef, NearOriginal
-from streams.ports import Agreed, Clock, Compared, Imprinter, Searched, TwofoldExaminer
+from streams.ports import Agreed, Clock, Compared, Imprinter, Searched, SecondVerifier, TwofoldExaminer
 from streams.steps.appraise import Appraised, appraise
 from streams.steps.consent import answer
 from streams.tools.recording.reader import Recording
@@ -39,6 +40,8 @@ class Bench:
     consent: Agreed
     policy: Policy
     now: Clock
+    cohort: Cohort | None = None
+    second: SecondVerifier | None = None
 
 
 @dataclass(frozen=True)
