@@ -40,7 +40,9 @@ STEP = 0.12
 
 def main(
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: a minute.")] = False,
-    streams: Annotated[int | None, typer.Option(min=200, help="Streams of each kind.")] = None,
+    streams: Annotated[
+        int | None, typer.Option(min=200, help="Streams of each kind; a third of them where laws are estimated.")
+    ] = None,
     scored: Annotated[
         bool, typer.Option("--scored", help="Take the samples that were scored before, and no more.")
     ] = False,

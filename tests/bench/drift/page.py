@@ -36,8 +36,8 @@ def tables(result: dict[str, Any]) -> str:
     of_known = (
         f"One person by the DCGAN at strength {IN_CONTROL:.2f} is in control. Samples are drawn from those that were"
         f" scored ({scored}), {EACH} a window. The law is known, the limit {known['limit']:.3f} is that of the"
-        f" published tables for {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them. `{LADDER}` goes up one rung"
-        f" every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
+        f" published tables for {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them."
+        f" `{LADDER}` goes up one rung every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
     )
     of_estimated = (
         f"The same where the law is estimated from the first scores of a stream; the drift is a step to"
