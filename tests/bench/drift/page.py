@@ -32,12 +32,12 @@ def tables(result: dict[str, Any]) -> str:
     """Return both tables as Markdown; the same result gives the same text."""
     known, estimated = result["known"], result["estimated"]
     rows = [("in control", known["in_control"]), *known["delays"].items()]
-    size = min(result["pool"].values())
+    scored = ", ".join(f"{count:,} at {strength}" for strength, count in result["pool"].items())
     of_known = (
-        f"One person by the DCGAN at strength {IN_CONTROL:.2f} is in control; {size:,} scored samples of each strength,"
-        f" drawn {EACH} a window. The law is known, the limit {known['limit']:.3f} is that of the published tables for"
-        f" {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them. `{LADDER}` goes up one rung"
-        f" every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
+        f"One person by the DCGAN at strength {IN_CONTROL:.2f} is in control. Samples are drawn from those that were"
+        f" scored ({scored}), {EACH} a window. The law is known, the limit {known['limit']:.3f} is that of the"
+        f" published tables for {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them."
+        f" `{LADDER}` goes up one rung every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
     )
     of_estimated = (
         f"The same where the law is estimated from the first scores of a stream; the drift is a step to"

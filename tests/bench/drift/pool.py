@@ -32,8 +32,10 @@ from tests.bench.stage import peopled
 IN_CONTROL = 0.10
 #: What a drift takes them to, one after the other.
 RUNGS = (0.11, 0.12, 0.15, 0.20)
-#: Of each strength, at least.
+#: Of each strength.
 SCORES = 5000
+#: Of fewer nothing is measured.
+FEWEST = 500
 #: Seeds begin here, a range for each strength: nothing else in this repository is drawn from them.
 _FIRST_SEED, _SEEDS_EACH = 70_000_000, 100_000
 
@@ -57,6 +59,12 @@ async def filled(settings: Settings, report: Report, scores: int = SCORES) -> di
             services = services or await stack.enter_async_context(peopled(settings, 1, report))
             found[strength] = await _extended(known, strength, scores, services, _file(settings, strength), report)
     return {strength: np.asarray(known[:scores]) for strength, known in found.items()}
+
+
+def at_hand(settings: Settings) -> dict[float, Scores]:
+    """Return what the cache has of each strength, where that is ``FEWEST`` scores at least."""
+    found = {strength: _read(_file(settings, strength)) for strength in (IN_CONTROL, *RUNGS)}
+    return {strength: np.asarray(known) for strength, known in found.items() if len(known) >= FEWEST}
 
 
 async def _extended(
