@@ -16,6 +16,7 @@ from streams.adapters.engines.openvino_sessions import refuse_without_bf16
 from streams.adapters.facenet import weights as facenet_weights
 from streams.adapters.precision import bf16 as bf16_models
 from streams.adapters.precision import int8 as int8_models
+from streams.adapters.second import dlib_resnet
 from streams.cards import as_text, read_card
 from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.settings import read_settings
@@ -56,7 +57,7 @@ def _known() -> dict[str, _Known]:
         lambda cache_dir, report: onnx_models.ensure(read_settings(), report),
         lambda cache_dir: onnx_models.check(exported),
     )
-    return {known.name: known for known in (*generators, facenet, engine, *_shorter())}
+    return {known.name: known for known in (*generators, facenet, engine, *_shorter(), *_second())}
 
 
 def _shorter() -> list[_Known]:
@@ -74,6 +75,18 @@ def _shorter() -> list[_Known]:
     )
     asked_for = {"fp32": [], "bf16": [bf16], "int8": [int8], "auto": [bf16, int8] if _has_bf16() else [int8]}
     return asked_for[settings.precision]
+
+
+def _second() -> list[_Known]:
+    """Return the second verifier where the settings ask for one: 100 MB are fetched for it."""
+    if read_settings().second_embedder is None:
+        return []
+    second = _Known(
+        dlib_resnet.NAME,
+        lambda cache_dir, report: dlib_resnet.weights(_folder(dlib_resnet.NAME, cache_dir), report),
+        lambda cache_dir: dlib_resnet.check(_folder(dlib_resnet.NAME, cache_dir)),
+    )
+    return [second]
 
 
 def _has_bf16() -> bool:

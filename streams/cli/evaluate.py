@@ -14,6 +14,7 @@ from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from streams.core.policy import Policy
+    from streams.tools.copying import Copying
     from streams.tools.rates.evaluation import Evaluation
 
 #: Exit status where files could not be read: what was measured is not all that was asked for.
@@ -32,6 +33,7 @@ def add_to(app: typer.Typer) -> None:
     )
     group.command()(pairs)
     group.command()(identities)
+    group.command()(copying)
     app.add_typer(group, rich_help_panel="Look closer")
 
 
@@ -87,6 +89,50 @@ def identities(
     cohort = load_cohort(policy, settings)
     measured = evaluate_identities(images, seen, policy, space, cohort=cohort, resamples=resamples)
     _finish(measured, f"Evaluation: {folder.name}", report, as_json)
+
+
+def copying(
+    generated: Annotated[Path, typer.Argument(help="Folder of images that the generator made.")],
+    held_out: Annotated[
+        Path, typer.Option(help="Folder of images like those that it learned from, and not among them.")
+    ],
+    as_json: Json = False,
+) -> None:
+    """Test whether a generator copies what it learned from: C_T of Meehan, Chaudhuri and Dasgupta (2020).
+
+    The training images must be registered (`likeness index-training`). Needs Milvus. z far below 0 is copying.
+    """
+    from dataclasses import asdict
+
+    from streams.tools.rates.labels import images_in
+
+    said = asyncio.run(_copying(read_settings(), images_in(generated), images_in(held_out)))
+    if as_json:
+        emit(asdict(said))
+        return
+    for path, why in said.left_out.items():
+        console.print(f"{path}: {why}", highlight=False, markup=False, soft_wrap=True)
+    say(f"C_T: z = {said.z:+.2f} (far below 0: copies; beyond 3 either way is hardly chance)")
+    say(
+        f"{said.generated} generated images, in the median {said.generated_median:g} from the nearest of"
+        f" {said.training_images} training images; {said.held_out} held-out ones, {said.held_out_median:g}"
+    )
+
+
+async def _copying(settings: Settings, generated: list[Path], held_out: list[Path]) -> "Copying":
+    from streams.cli.terminal.counting import counted
+    from streams.cli.wiring.addresses import addressed, answering
+    from streams.cli.wiring.services import examiner_of_files, open_originals
+    from streams.tools.copying import measure_copying
+
+    settings = addressed(settings, "milvus")
+    await answering(settings, "milvus")
+    async with (
+        examiner_of_files(settings) as examiner,
+        open_originals(settings, examiner.descriptor) as originals,
+    ):
+        with counted("images") as report:
+            return await measure_copying(generated, held_out, examiner, examiner, originals, report)
 
 
 def _policy(settings: Settings) -> "Policy":

@@ -15,7 +15,7 @@ from streams.adapters.facenet.align import moved, similarity_transform
 from streams.adapters.faces.engine import FaceEngine
 from streams.adapters.images.decode import encode_png
 from streams.adapters.second.chosen import second_embedder, second_space
-from streams.adapters.second.dlib_resnet import FILE, NAME, SIDE, SPACE, TEMPLATE, DlibResnet, weights
+from streams.adapters.second.dlib_resnet import FILE, NAME, SIDE, SPACE, TEMPLATE, DlibResnet, check, weights
 from streams.core.faces import Pixels, Sighting
 from streams.core.similarity import similarity
 from streams.errors import WeightsUnusable
@@ -119,6 +119,8 @@ def test_where_none_is_named_there_is_no_second_verifier():
 
 
 def test_weights_that_were_altered_are_refused(tmp_path: Path):
+    with pytest.raises(WeightsUnusable, match="likeness weights fetch dlib-resnet"):
+        check(tmp_path)
     (tmp_path / FILE).write_bytes(b"other")
     with pytest.raises(WeightsUnusable, match="delete the folder"):
         weights(tmp_path)

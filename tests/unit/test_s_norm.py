@@ -173,6 +173,8 @@ def test_calibrating_writes_a_policy_and_the_cohort_beside_it_and_both_are_read_
     assert evidence.normalised is not None
     assert 0 < (evidence.normalised.non_mated >= by.limit).mean() <= 0.02
     assert findings.policy.holds_for.comparator == "centroid/s-norm"
+    assert "only 60 strangers say what is usual (100 at least)" in findings.warnings
+    assert "not compared" in findings.measured.sources["similarity"]
     assert parse(policy_text(findings.policy), "normed.toml") == findings.policy
     refuse_elsewhere(findings.policy, embedding_space=SPACE, domain=None)
     assert findings.policy.false_match_rate(0.9, by.limit) == pytest.approx(0.02, rel=0.5)

@@ -102,9 +102,21 @@ def weights(folder: Path, report: Report = silent) -> Path:
             if not file.is_file():
                 write_card(folder, _CARD)
                 fetch_member(SOURCE, MEMBER, folder, report)
+    check(folder)
+    return file
+
+
+def check(folder: Path) -> None:
+    """Hold the file against its hash.
+
+    Raises:
+        WeightsUnusable: If it is missing or altered.
+    """
+    file = folder / FILE
+    if not file.is_file():
+        raise WeightsUnusable(f"expected weights in {file}, got no file: run `likeness weights fetch {NAME}`")
     if (got := sha256_of(file)) != FILE_SHA256:
         raise WeightsUnusable(f"expected {file} with sha256 {FILE_SHA256}, got {got}; delete the folder {folder}")
-    return file
 
 
 def _directed(vector: Any) -> Embedding | None:

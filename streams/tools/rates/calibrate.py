@@ -8,6 +8,7 @@ import numpy as np
 
 from streams.core.biometrics import conformal
 from streams.core.biometrics.agreement import agreement
+from streams.core.biometrics.cohort import COHORT
 from streams.core.biometrics.comparisons import Comparisons, Floats, contradictions
 from streams.core.biometrics.measured import Place, digest, likelihood_ratio, operating_points, place_fmr, table
 from streams.core.biometrics.rates import Det, det, eer, fmr_for, rates_at
@@ -124,6 +125,9 @@ def calibrate(
     others, *own = _places(targets, size, comparisons, curve, fitted)
     points, eer_interval = operating_points([*own, others], comparisons, curve, fitted, times=resamples, seed=seed)
     limits, sources = _limits(own[-1], others, evidence.margins, base)
+    normalisation = _normalisation(evidence, targets)
+    if normalisation is not None:
+        sources["similarity"] += "; not compared, as the judge normalises scores: see [normalisation]"
     measured = Calibration(
         measured_on=evidence.measured_on,
         scores_sha256=digest(comparisons),
@@ -141,7 +145,6 @@ def calibrate(
         likelihood_ratio=likelihood_ratio(comparisons),
         smallest_p_value=float(f"{conformal.smallest(len(comparisons.mated)):.4g}"),
     )
-    normalisation = _normalisation(evidence, targets)
     policy = Policy(
         name=name,
         calibrated=True,
@@ -270,6 +273,8 @@ def _warnings(measured: Calibration, evidence: Evidence, places: Sequence[Place]
         if place.extrapolated
     ]
     said += [f"no similarity keeps {place.target}: nothing would match" for place in places if place.similarity >= 1]
+    if evidence.cohort is not None and len(evidence.cohort) < COHORT:
+        said.append(f"only {len(evidence.cohort)} strangers say what is usual ({COHORT} at least)")
     if evidence.missing:
         said.append(f"{evidence.missing} files could not be read: nothing of them is in this")
     if wrong := len(contradictions(evidence.comparisons)):
