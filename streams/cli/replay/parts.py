@@ -95,7 +95,7 @@ async def bench_for(
     refuse_elsewhere(policy, embedding_space=examiner.space.fingerprint, domain=None)
     await examiner.open()
     try:
-        enrolled = await gallery_for(recording, examiner)
+        enrolled = await gallery_for(recording, examiner, standing.forgotten)
         held = recording.manifest.gallery
         bench = Bench(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now)
         yield bench, held.version if held is not None else "", enrolled.references
