@@ -65,21 +65,26 @@ async def regate_part(settings: Settings, *, rounds: int, rows: int, report: Rep
 
 def _in_turns(work: dict[str, Callable[[], int]], rounds: int, rows: int, report: Report) -> dict[str, Any]:
     took: dict[str, list[float]] = {name: [] for name in work}
+    spent: dict[str, list[float]] = {name: [] for name in work}
     came: dict[str, int] = {}
     others = Others()
     for _ in range(rounds):
         for name, do in work.items():
             gc.collect()
-            began = time.perf_counter()
+            began, busy = time.perf_counter(), time.process_time()
             came[name] = do()
             took[name].append(time.perf_counter() - began)
+            spent[name].append(time.process_time() - busy)
             report(f"{name}: {rows / took[name][-1]:,.0f} samples/s")
     median = {name: statistics.median(each) for name, each in took.items()}
+    cores = {name: statistics.median(each) for name, each in spent.items()}
     return {
+        "per_core_second": {name: round(rows / seconds) for name, seconds in cores.items()},
         "samples_per_s": {name: round(rows / seconds) for name, seconds in median.items()},
         "rounds": {name: [round(seconds, 3) for seconds in each] for name, each in took.items()},
         "pandas_ratio": round(median["pandas"] / median["regate"], 2),
-        "read_share": round(median["read"] / median["regate"], 3),
+        "pandas_core_ratio": round(cores["pandas"] / cores["regate"], 2),
+        "read_share": round(cores["read"] / cores["regate"], 3),
         "changed": came["regate"],
         "others_cores": [round(others.cores(), 2)],
     }

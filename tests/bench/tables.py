@@ -150,12 +150,21 @@ def regate(part: Part) -> list[Table]:
     """Return how fast a recording goes by."""
     names = {"regate": "`likeness replay regate`", "pandas": "pandas", "read": "read"}
     rows = [
-        (name, f"{part['samples_per_s'][key]:,}", *(f"{seconds:.2f}" for seconds in part["rounds"][key]))
+        (
+            name,
+            *(f"{part[of][key]:,}" for of in ("samples_per_s", "per_core_second")),
+            *(f"{seconds:.2f}" for seconds in part["rounds"][key]),
+        )
         for key, name in names.items()
     ]
-    header = ("", "samples/s", *(f"round {number}, s" for number, _ in enumerate(part["rounds"]["regate"], start=1)))
+    header = (
+        "",
+        "samples/s",
+        "a core-second",
+        *(f"round {number}, s" for number, _ in enumerate(part["rounds"]["regate"], start=1)),
+    )
     size = f"{part['rows']:,} samples in {part['parts']} files of {part['bytes'] / 1e6:,.0f} MB"
-    reading = f"{part['columns']} columns are read, which is {part['read_share']:.0%} of a regate"
+    reading = f"{part['columns']} columns are read, which is {part['read_share']:.0%} of a regate's processor time"
     note = f"{size}; {reading}. {part['changed']:,} verdicts change."
     return [Table("A recording judged again", header, rows, note)]
 

@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from streams.adapters.ledger.erasures import SqlErasures
 from streams.core.consent import Consent
@@ -17,19 +19,21 @@ from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.measurement import Measurement
 from streams.core.policy import Policy, Second
 from streams.core.replay.codes import codes
+from streams.core.similarity import unit
 from streams.errors import BadInput, PolicyRefused
 from streams.events import ReasonCode
 from streams.ports import Services
 from streams.testing.examiner import STUB_SPACE, StubExaminer
+from streams.testing.gallery import InMemoryGallery
 from streams.testing.images import picture, png
 from streams.testing.services import policy
 from streams.tools.recording.reader import Recording
-from streams.tools.replay.enrolled import gallery_for
+from streams.tools.replay.enrolled import RecordedGallery, gallery_for
 from streams.tools.replay.regate import regate
 from streams.tools.replay.rejudge import Bench, OriginalsAsRecorded, Register, rejudge
 from streams.tools.replay.result import Replayed
 from streams.tools.replay.standing import Standing, as_now, as_recorded
-from tests.recorded import recorded, trained
+from tests.recorded import BERT, recorded, trained
 
 STRICT = policy(similarity=0.9)
 #: Nobody has asked the second verifier that it requires.
@@ -201,6 +205,38 @@ async def test_whoever_was_forgotten_since_is_skipped(recording, services: Servi
         assert (found.tally.samples, found.as_dict()["skipped"]) == (0, {"erased": 60})
         assert found.changes == []
     assert examiner.calls == []
+
+
+async def test_whoever_was_forgotten_is_not_searched_for_either(
+    recording, services: Services, database, ledger, consent
+):
+    erasures = SqlErasures(database)
+    erasure = await erasures.begin("bert", at=services.now())
+    await erasures.rename(erasure, "bert", at=services.now())
+    now = await as_now(recording, ledger, consent, services.now())
+
+    gallery = await gallery_for(recording, StubExaminer(), now.forgotten)
+
+    [near] = await gallery.search([BERT.astype(np.float32)], identities=9, references=9)
+    assert sorted(one.identity for one in near.identities) == ["anna", "carl", "vip"]
+    assert {identity for _, identity, _ in near.references} == {"anna", "vip"}
+
+
+@given(st.lists(st.integers(0, 5), min_size=1, max_size=6), st.integers(1, 4))
+async def test_a_recorded_gallery_is_searched_as_the_stand_in_is(drawn: list[int], limit: int):
+    held = InMemoryGallery(STUB_SPACE)
+    for number, one in enumerate(drawn):
+        direction = unit(np.eye(8, dtype=np.float32)[one] + 0.1)
+        name = f"person-{number}"
+        reference = Reference(f"{number:032x}", name, Origin.SYNTHETIC, f"{number:064x}", direction)
+        await held.enrol(Identity(name, Origin.SYNTHETIC, direction, 1, 1.0), [reference])
+    names = await held.names()
+    images = [one for name in names for one in await held.references(name)]
+    recorded_one = RecordedGallery(await held.identities(names), images)
+    probes = [unit(np.eye(8, dtype=np.float32)[one] + 0.2) for one in range(3)]
+
+    asked = {"identities": limit, "references": limit}
+    assert await recorded_one.search(probes, **asked) == await held.search(probes, **asked)
 
 
 async def test_an_altered_image_is_not_taken_for_the_recorded_one(recording, standing, services: Services):

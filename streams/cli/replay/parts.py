@@ -99,7 +99,7 @@ async def bench_for(
     refuse_elsewhere(policy, embedding_space=examiner.space.fingerprint, domain=None)
     await examiner.open()
     try:
-        enrolled = await gallery_for(recording, examiner)
+        enrolled = await gallery_for(recording, examiner, standing.forgotten)
         held = recording.manifest.gallery
         bench = Bench(
             *(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now),

@@ -192,7 +192,7 @@ async def _regated(
 ) -> "Replayed":
     from streams.tools.replay.regate import regate
 
-    looked.references = recording.references
+    looked.references = [one for one in recording.references if one.identity not in standing.forgotten]
     return regate(recording, policy, standing, seen=looked.parts.append)
 
 

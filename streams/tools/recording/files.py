@@ -8,6 +8,9 @@ from typing import BinaryIO
 
 from streams.errors import BadInput
 
+#: How the names of files begin that are being written: with a dot, which readers of Parquet folders pass by.
+UNFINISHED = ".unfinished-"
+
 
 def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """Have ``write`` fill a file, and put it in its place once it is on the disk. Blocks.
@@ -17,8 +20,7 @@ def write_whole(path: Path, write: Callable[[BinaryIO], object]) -> None:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        # Its name begins with a dot, which readers of Parquet folders pass by.
-        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=".unfinished-")
+        handle, unfinished = tempfile.mkstemp(dir=path.parent, prefix=UNFINISHED)
         try:
             with os.fdopen(handle, "wb") as file:
                 write(file)

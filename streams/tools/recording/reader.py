@@ -130,7 +130,8 @@ def vectors(column: pa.ChunkedArray) -> Iterator[npt.NDArray[np.float32] | None]
 
 def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
     try:
-        return pq.read_table(path, columns=None if columns is None else list(columns))
+        with pq.ParquetFile(path) as file:
+            return file.read(columns=None if columns is None else list(columns))
     except (OSError, pa.ArrowInvalid) as error:
         raise BadInput(f"{path} cannot be read: {error}; record it again") from error
 

@@ -15,6 +15,7 @@ from streams.ports import Services
 from streams.tools.audit.records import Raw
 from streams.tools.recording import manifest as manifests
 from streams.tools.recording.arrivals import Arrival, arrival
+from streams.tools.recording.files import UNFINISHED
 from streams.tools.recording.lookup import rows_of
 from streams.tools.recording.manifest import Manifest, Part, Place, Selection
 from streams.tools.recording.rows import Row, samples, write_table
@@ -71,6 +72,7 @@ async def record(
         return held
     if held.embedding_space != services.examiner.space.fingerprint:
         raise BadInput(f"{folder} was begun in the embedding space {held.embedding_space}: go on with its embedder")
+    await asyncio.to_thread(_sweep, folder, held)
     known = set(await asyncio.to_thread(_column, folder, held, "sample_id"))
     recorder = _Recorder(folder, selection, services, known)
     for place in held.left():
@@ -160,6 +162,14 @@ def _begun(folder: Path, selection: Selection) -> Manifest | None:
         asked = held.selection.model_dump_json(exclude_defaults=True)
         raise BadInput(f"{folder} holds a recording of another part, {asked}: name another folder")
     return held
+
+
+def _sweep(folder: Path, held: Manifest) -> None:
+    """Delete what a kill left: parts that no manifest names would be read by whoever reads the folder."""
+    listed = {part.file for part in held.parts}
+    parts = [file for file in (folder / SAMPLES_FOLDER).glob("*") if f"{SAMPLES_FOLDER}/{file.name}" not in listed]
+    for file in (*parts, *folder.rglob(f"{UNFINISHED}*")):
+        file.unlink(missing_ok=True)
 
 
 async def _new(selection: Selection, source: Source, services: Services) -> Manifest:

@@ -1,7 +1,7 @@
 """A recording's gallery, searched by brute force: it is as small as what was enrolled, and asks no server."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -71,20 +71,29 @@ def _unit(vectors: Sequence[Embedding]) -> npt.NDArray[np.float64]:
     return np.asarray(rows / np.linalg.norm(rows, axis=1, keepdims=True))
 
 
-async def gallery_for(recording: Recording, examiner: TwofoldExaminer) -> RecordedGallery:
+async def gallery_for(
+    recording: Recording, examiner: TwofoldExaminer, forgotten: Collection[str] = ()
+) -> RecordedGallery:
     """Return the recording's gallery in the examiner's embedding space: made anew from its images where it is another.
+
+    Args:
+        recording: Who was enrolled.
+        examiner: What embeds.
+        forgotten: Who is left out.
 
     Raises:
         BadInput: If it must be made anew, and an image of somebody enrolled is missing or shows no single face.
     """
+    enrolled = {name: one for name, one in recording.identities.items() if name not in forgotten}
+    references = [one for one in recording.references if one.identity in enrolled]
     if recording.manifest.embedding_space == examiner.space.fingerprint:
-        return RecordedGallery(recording.identities, recording.references)
-    references = await _embedded(recording, examiner)
+        return RecordedGallery(enrolled, references)
+    references = await _embedded(recording, references, examiner)
     by_identity: defaultdict[str, list[Embedding]] = defaultdict(list)
     for one in references:
         by_identity[one.identity].append(one.embedding)
     identities = {}
-    for name, held in recording.identities.items():
+    for name, held in enrolled.items():
         faces = by_identity[name]
         if len(faces) != held.references:
             raise BadInput(
@@ -102,8 +111,10 @@ async def gallery_for(recording: Recording, examiner: TwofoldExaminer) -> Record
     return RecordedGallery(identities, references)
 
 
-async def _embedded(recording: Recording, examiner: TwofoldExaminer) -> list[Reference]:
-    images = [(one, recording.image(one.image_sha256)) for one in recording.references]
+async def _embedded(
+    recording: Recording, references: Sequence[Reference], examiner: TwofoldExaminer
+) -> list[Reference]:
+    images = [(one, recording.image(one.image_sha256)) for one in references]
     there = [(one, encoded) for one, encoded in images if encoded is not None]
     anew = []
     for start in range(0, len(there), _TOGETHER):

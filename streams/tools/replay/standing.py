@@ -19,7 +19,7 @@ _TOGETHER = 1000
 
 @dataclass(frozen=True)
 class Standing:
-    """What is known of the people whom samples should show."""
+    """What is known of the people whom samples should show, and of who was enrolled."""
 
     entries: Mapping[str, Sequence[Entry]]
     """Of the consent register."""
@@ -69,7 +69,7 @@ def as_recorded(recording: Recording, at: datetime) -> Standing:
 
 async def as_now(recording: Recording, ledger: Ledger, register: Agreed, at: datetime) -> Standing:
     """Return what the register and the ledger know now."""
-    names = sorted(recording.names())
+    names = sorted(recording.names() | recording.identities.keys())
     entries: dict[str, Sequence[Entry]] = {}
     forgotten: set[str] = set()
     for start in range(0, len(names), _TOGETHER):
