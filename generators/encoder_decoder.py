@@ -38,8 +38,8 @@ class EncoderDecoderConfig:
     """Of the divergence from N(0, I), summed over the latent's values."""
     frame_weight: float = 0.3
     """Of the difference of a swapped frame to its source, both at 8 x 8: pose and light, not features."""
-    identity_loss_weight: float = 0.3
-    """Of 1 - cosine in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
+    identity_loss_weight: float = 1.0
+    """Of the loss in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
     adversary_weight: float = 0.2
     """Of the loss against an adversary, on swapped frames, which have no real ones to be compared with. 0: without."""
     swap_after: int = 500
@@ -189,7 +189,7 @@ class EncoderDecoderLearner:
         if config.adversary_weight:
             losses["adversary"] = self._adversary.loss_of(made) * config.adversary_weight
         if self._facenet is not None:
-            identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.identity, draw)
+            identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.people, draw)
             losses["identity"] = identity * config.identity_loss_weight
         return losses
 

@@ -49,6 +49,8 @@ class Batch:
     """(B, 4) in pixels: what FaceNet is shown."""
     identity: Tensor
     """(B, 128): the unit centroid of each face's identity."""
+    people: Tensor
+    """(I, 128): the unit centroids of all that are learned from, to tell each face's identity from."""
 
     @classmethod
     def drawn(cls, faces: Faces, size: int, draw: np.random.Generator, device: str) -> Self:
@@ -62,6 +64,7 @@ class Batch:
             as_images(pixels, device),
             torch.from_numpy(boxes).to(device),
             torch.from_numpy(faces.centroids[faces.identities[rows]]).to(device),
+            torch.from_numpy(faces.centroids).to(device),
         )
 
 
