@@ -8,6 +8,7 @@ and Welling, 2014, arXiv:1312.6114): the divergence keeps the latent too narrow 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -202,6 +203,7 @@ class EncoderDecoderSampler:
     """The network ready to sample: in evaluation mode, on one device."""
 
     conditioning_length = IDENTITY
+    takes_frames: Literal[True] = True
 
     def __init__(self, network: EncoderDecoder, device: str = "cpu") -> None:
         self.network = network.eval().requires_grad_(False).to(device)

@@ -9,7 +9,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -60,6 +60,22 @@ class Sampler(Protocol):
         self, seeds: Sequence[int], conditioning: npt.NDArray[np.float32], strength: npt.NDArray[np.float32]
     ) -> Images:
         """Make one image a row."""
+
+
+@runtime_checkable
+class FrameSampler(Protocol):
+    """A network that can put an identity into a source frame."""
+
+    takes_frames: Literal[True]
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        conditioning: npt.NDArray[np.float32],
+        strength: npt.NDArray[np.float32],
+        frames: Images | None = None,
+    ) -> Images:
+        """Make one image a row, of as many frames where there are some."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -211,11 +227,11 @@ def respond(triton: Any, sampler: Sampler, requests: Sequence[Any]) -> list[Any]
 
 
 def _asked(triton: Any, request: Any) -> Asked:
-    frame = triton.get_input_tensor_by_name(request, FRAME.name)
-    return Asked(
-        *(triton.get_input_tensor_by_name(request, tensor.name).as_numpy() for tensor in INPUTS),
-        None if frame is None else frame.as_numpy(),
+    seed, conditioning, strength = (
+        triton.get_input_tensor_by_name(request, tensor.name).as_numpy() for tensor in INPUTS
     )
+    frame = triton.get_input_tensor_by_name(request, FRAME.name)
+    return Asked(seed, conditioning, strength, None if frame is None else frame.as_numpy())
 
 
 def _response(triton: Any, made: Images | Refused) -> Any:

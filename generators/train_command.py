@@ -101,7 +101,7 @@ def _train(
         made = sample(sampler, held_out)
         if publish is not None:
             publish(made, step)
-        return figures(name, step, made, held_out, engine)
+        return figures(name, step, made, held_out, engine, faces.pixels)
 
     meta = train_family(
         learner,
