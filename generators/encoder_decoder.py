@@ -135,6 +135,7 @@ class EncoderDecoderLearner:
         """Begin with random weights, or with those of one that was trained before, perhaps by other losses."""
         torch.manual_seed(plan.seed)
         self._config, self._plan, self._facenet, self._device = config, plan, facenet, device
+        self._emphasis = 1.0
         network = EncoderDecoder(config)
         if taught is not None:
             network.load_state_dict(taught.state_dict())
@@ -191,8 +192,12 @@ class EncoderDecoderLearner:
             losses["adversary"] = self._adversary.loss_of(made) * config.adversary_weight
         if self._facenet is not None:
             identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.people, draw)
-            losses["identity"] = identity * config.identity_loss_weight
+            losses["identity"] = identity * config.identity_loss_weight * self._emphasis
         return losses
+
+    def emphasise(self, times: float) -> None:
+        """See ``Learner``."""
+        self._emphasis = times
 
     def sampler(self) -> "EncoderDecoderSampler":
         """See ``Learner``."""

@@ -91,6 +91,7 @@ class GanLearner:
         """Begin with random weights, or with the decoder of a trained encoder-decoder."""
         torch.manual_seed(plan.seed)
         self._config, self._plan, self._facenet, self._device = config, plan, facenet, device
+        self._emphasis = 1.0
         generator = Generator(config)
         if taught is not None:
             generator.begin_as(taught)
@@ -128,10 +129,14 @@ class GanLearner:
             # Where the face of the real image was: nobody knows where the new one is, and they differ by little.
             few = Shown(made.images[some], made.identity[some])
             identity = identity_loss(self._facenet, few, batch.boxes[some], batch.people, draw)
-            losses["identity"] = identity * self._config.identity_loss_weight
+            losses["identity"] = identity * self._config.identity_loss_weight * self._emphasis
         loss = torch.stack(list(losses.values())).sum()
         update(self._optimizer, loss)
         return {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(loss.detach())}
+
+    def emphasise(self, times: float) -> None:
+        """See ``Learner``."""
+        self._emphasis = times
 
     def sampler(self) -> "GanSampler":
         """See ``Learner``."""

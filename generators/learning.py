@@ -111,6 +111,9 @@ class Learner(Protocol):
     def step(self, batch: Batch, step: int, draw: np.random.Generator) -> dict[str, float]:
         """Do one update; return the losses."""
 
+    def emphasise(self, times: float) -> None:
+        """Let the identity loss count so many times its weight from now on, in a family that has one."""
+
     def sampler(self) -> Sampler:
         """Return what samples from the averaged weights as they are now."""
 
