@@ -38,6 +38,9 @@ endif
 unit: .venv/ready ## Run the unit and contract tests: of servers, PostgreSQL alone
 	@$(BIN)/python -m pytest streams generators tests/unit tests/contract $(ARGS)
 
+families: .venv/ready ## Sample every trained family over Triton, and judge the samples (minutes)
+	@$(BIN)/likeness families served $(ARGS)
+
 faults: .venv/ready ## Break the whole road in every way once, and hold it to its promise (minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
@@ -78,4 +81,4 @@ lock-bench: ## Write tests/bench/deepface.txt anew from deepface.in
 clean: ## Delete the virtual environments and every cache in the checkout
 	@rm -rf .venv .venv-bench .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis build dist
 
-.PHONY: help setup demo test unit faults faults-long bench drift lock-bench check format lock clean
+.PHONY: help setup demo test unit families faults faults-long bench drift lock-bench check format lock clean

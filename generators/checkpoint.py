@@ -8,7 +8,7 @@ another name, made durable and then renamed: whoever is killed leaves the checkp
 import json
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,9 @@ from torch import Tensor, nn
 from generators.learning import Learner
 from generators.recipe import PATHS
 from streams.errors import WeightsUnusable
+
+#: Names the best checkpoint of a run, as its feedback says.
+BEST = "best.json"
 
 WEIGHTS, TRAINING, META = FILES = ("weights.safetensors", "training.safetensors", "meta.json")
 
@@ -48,11 +51,14 @@ class Meta:
     """What was last measured, and at which step; empty where nothing was yet."""
 
 
-def save(learner: Learner, meta: Meta, run: Path) -> Path:
-    """Write a checkpoint into the folder of its run, and delete those that are older than the last two."""
+def save(learner: Learner, meta: Meta, run: Path, spared: Collection[int] = ()) -> Path:
+    """Write a checkpoint into the folder of its run, and delete older ones.
+
+    The last two stay, the one that is marked as the best, and those of the steps that are ``spared``.
+    """
     from safetensors.torch import save_file
 
-    folder = run / f"{_PREFIX}{meta.step:08d}"
+    folder = folder_of(run, meta.step)
     part = folder.with_name(folder.name + _PART)
     for leftover in (part, folder):
         if leftover.exists():
@@ -65,9 +71,35 @@ def save(learner: Learner, meta: Meta, run: Path) -> Path:
         _make_durable(part / name)
     os.replace(part, folder)
     _make_durable(run)
+    stay = {folder_of(run, step) for step in spared} | {best(run)}
     for old in steps(run)[:-KEPT]:
-        shutil.rmtree(old)
+        if old not in stay:
+            shutil.rmtree(old)
     return folder
+
+
+def folder_of(run: Path, step: int) -> Path:
+    """Return where the checkpoint of a step lies, if there is one."""
+    return run / f"{_PREFIX}{step:08d}"
+
+
+def mark_best(run: Path, step: int) -> bool:
+    """Mark the checkpoint of a step as the run's best, so that it stays; return whether there is one."""
+    if not folder_of(run, step).is_dir():
+        return False
+    part = run / f".{BEST}"
+    part.write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
+    os.replace(part, run / BEST)
+    return True
+
+
+def best(run: Path) -> Path | None:
+    """Return the checkpoint that is marked as the run's best; None where none is."""
+    try:
+        found = folder_of(run, int(json.loads((run / BEST).read_bytes())["step"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return found if found.is_dir() else None
 
 
 def weights_of(module: nn.Module) -> dict[str, Tensor]:

@@ -193,6 +193,9 @@ class DiffusionLearner:
         self._average.update(network, step)
         return {"loss": float(loss.detach())}
 
+    def emphasise(self, times: float) -> None:
+        """Do nothing: no loss of this family asks FaceNet."""
+
     def sampler(self) -> "DiffusionSampler":
         """See ``Learner``."""
         return DiffusionSampler(self._average.network, self._device)

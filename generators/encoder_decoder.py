@@ -8,6 +8,7 @@ and Welling, 2014, arXiv:1312.6114): the divergence keeps the latent too narrow 
 import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -38,8 +39,8 @@ class EncoderDecoderConfig:
     """Of the divergence from N(0, I), summed over the latent's values."""
     frame_weight: float = 0.3
     """Of the difference of a swapped frame to its source, both at 8 x 8: pose and light, not features."""
-    identity_loss_weight: float = 0.3
-    """Of 1 - cosine in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
+    identity_loss_weight: float = 1.0
+    """Of the loss in FaceNet, on swapped frames. 0 leaves FaceNet out of the training."""
     adversary_weight: float = 0.2
     """Of the loss against an adversary, on swapped frames, which have no real ones to be compared with. 0: without."""
     swap_after: int = 500
@@ -134,6 +135,7 @@ class EncoderDecoderLearner:
         """Begin with random weights, or with those of one that was trained before, perhaps by other losses."""
         torch.manual_seed(plan.seed)
         self._config, self._plan, self._facenet, self._device = config, plan, facenet, device
+        self._emphasis = 1.0
         network = EncoderDecoder(config)
         if taught is not None:
             network.load_state_dict(taught.state_dict())
@@ -189,9 +191,13 @@ class EncoderDecoderLearner:
         if config.adversary_weight:
             losses["adversary"] = self._adversary.loss_of(made) * config.adversary_weight
         if self._facenet is not None:
-            identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.identity, draw)
-            losses["identity"] = identity * config.identity_loss_weight
+            identity = identity_loss(self._facenet, made, batch.boxes[: len(frames)], batch.people, draw)
+            losses["identity"] = identity * config.identity_loss_weight * self._emphasis
         return losses
+
+    def emphasise(self, times: float) -> None:
+        """See ``Learner``."""
+        self._emphasis = times
 
     def sampler(self) -> "EncoderDecoderSampler":
         """See ``Learner``."""
@@ -202,6 +208,7 @@ class EncoderDecoderSampler:
     """The network ready to sample: in evaluation mode, on one device."""
 
     conditioning_length = IDENTITY
+    takes_frames: Literal[True] = True
 
     def __init__(self, network: EncoderDecoder, device: str = "cpu") -> None:
         self.network = network.eval().requires_grad_(False).to(device)

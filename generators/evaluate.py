@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from generators.copying import copy_rate
 from generators.data import Faces, Indices
-from generators.encoder_decoder import EncoderDecoderSampler
-from generators.serve import Images, Sampler
+from generators.serve import FrameSampler, Images, Sampler
 from streams.adapters.faces.engine import FaceEngine
 from streams.adapters.images.decode import encode_png
 from streams.core.faces import Sighting
@@ -50,7 +50,7 @@ class Figures:
     vendi_real: float = math.nan
     """The Vendi score of as many real faces of the same identities."""
     copy_rate: float = math.nan
-    """Share of samples that are near copies of a training image: not measured yet."""
+    """Share of samples that are near copies of a training image, as whole pictures by the product's perceptual hash."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures with null for what could not be measured."""
@@ -74,25 +74,37 @@ def sample(sampler: Sampler, faces: Faces, *, identities: int = IDENTITIES, each
     count = min(identities, len(faces.names))
     targets = np.arange(count).repeat(each)
     seeds = [seed + number for number in range(len(targets))]
-    frames = _frames(faces, targets, seed) if isinstance(sampler, EncoderDecoderSampler) else None
+    frames = _frames(faces, targets, seed) if isinstance(sampler, FrameSampler) else None
     made: list[Images] = []
     for start in range(0, len(targets), _BATCH):
         rows = slice(start, start + _BATCH)
         centroids = faces.centroids[targets[rows]]
         nought = np.zeros(len(centroids), dtype=np.float32)
-        if isinstance(sampler, EncoderDecoderSampler) and frames is not None:
+        if isinstance(sampler, FrameSampler) and frames is not None:
             made.append(sampler.sample(seeds[rows], centroids, nought, frames[rows]))
         else:
             made.append(sampler.sample(seeds[rows], centroids, nought))
     return Samples(np.concatenate(made), targets, frames)
 
 
-def figures(family: str, step: int, samples: Samples, faces: Faces, engine: FaceEngine) -> Figures:
-    """Judge samples by the product's engine: it finds the faces, cuts them out and embeds them."""
+def figures(
+    family: str, step: int, samples: Samples, faces: Faces, engine: FaceEngine, learned: Images | None = None
+) -> Figures:
+    """Judge samples by the product's engine: it finds the faces, cuts them out and embeds them.
+
+    Args:
+        family: Its name.
+        step: Updates that it was taught by.
+        samples: Those to judge.
+        faces: The people who were kept out, among them the targets.
+        engine: The judge.
+        learned: The training images, RGB (m, 64, 64, 3): what samples may be copies of. Without them, nobody looks.
+    """
     embeddings = examined(samples.pixels, engine)
     seen = np.array([each is not None for each in embeddings])
     count = int(samples.targets.max()) + 1
-    told = Figures(family, step, len(seen), count, abstained=float(1 - seen.mean()))
+    copied = math.nan if learned is None else copy_rate(samples.pixels, learned)
+    told = Figures(family, step, len(seen), count, abstained=float(1 - seen.mean()), copy_rate=copied)
     if seen.sum() < 10:
         return told
     made = np.stack([each for each in embeddings if each is not None])

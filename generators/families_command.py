@@ -1,26 +1,34 @@
 """The command ``families``: what the trained generators are worth, and their weights at the size to hand on."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams.settings import read_settings
 
+if TYPE_CHECKING:
+    from generators.serve import Sampler
+
 families = typer.Typer(help="Judge the families that were trained, and export their weights.", no_args_is_help=True)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
+Identities = Annotated[int, typer.Option(min=2, help="People, of those kept out of training.")]
+Each = Annotated[int, typer.Option(min=1, help="Samples of each.")]
+Seed = Annotated[int, typer.Option(min=0, help="Where the samples' seeds begin.")]
+Sheets = Annotated[Path | None, typer.Option(help="Folder for a picture of each family's samples.")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of runs, or of single checkpoints.")]
 
 
 @families.command()
 def evaluate(
     folders: Folders,
-    identities: Annotated[int, typer.Option(min=2, help="People, of those kept out of training.")] = 50,
-    each: Annotated[int, typer.Option(min=1, help="Samples of each.")] = 4,
-    seed: Annotated[int, typer.Option(min=0, help="Where the samples' seeds begin.")] = 0,
-    sheets: Annotated[Path | None, typer.Option(help="Folder for a picture of each family's samples.")] = None,
+    identities: Identities = 50,
+    each: Each = 4,
+    seed: Seed = 0,
+    sheets: Sheets = None,
     device: Annotated[str, typer.Option(help="What computes the samples, as torch names it.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
@@ -28,23 +36,23 @@ def evaluate(
 
     Where FaceNet was a loss of the training it judges its own pupil: the figures are no independent ones.
     """
-    from generators.evaluate import figures, sample, sheet
-    from generators.learners import faces_of, trained
-    from streams.adapters.faces.engine import FaceEngine
-    from streams.adapters.images.decode import encode_png
+    told = _judged([(folder, None) for folder in folders], identities, each, seed, sheets, device)
+    typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
 
-    settings = read_settings()
-    engine = FaceEngine.load(settings)
-    told = []
-    for folder in folders:
-        known = trained(folder, device)
-        _, kept_out = faces_of(known.recipe, settings, lambda line: typer.echo(line, err=True)).split()
-        made = sample(known.sampler, kept_out, identities=identities, each=each, seed=seed)
-        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine)
-        told.append(judged.as_json() | {"facenet_was_a_loss": known.recipe.learned_by_facenet})
-        if sheets is not None:
-            sheets.mkdir(parents=True, exist_ok=True)
-            (sheets / f"{known.meta.family}.png").write_bytes(encode_png(sheet(made, kept_out)))
+
+@families.command()
+def served(
+    identities: Identities = 50,
+    each: Each = 4,
+    seed: Seed = 0,
+    sheets: Sheets = None,
+    as_json: AsJson = False,
+) -> None:
+    """Do the same over Triton with every trained family that is served: LIKENESS_TRITON, or a server of its own."""
+    from generators.served import samplers
+
+    with samplers(read_settings()) as found:
+        told = _judged([(sampler.weights, sampler) for sampler in found.values()], identities, each, seed, sheets)
     typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
 
 
@@ -58,6 +66,35 @@ def export(
 
     checkpoint.export(checkpoint.last(folder), into)
     typer.echo(str(into))
+
+
+def _judged(
+    wanted: "Sequence[tuple[Path, Sampler | None]]",
+    identities: int,
+    each: int,
+    seed: int,
+    sheets: Path | None,
+    device: str = "cpu",
+) -> list[dict[str, object]]:
+    """Return the figures of checkpoints; each is sampled by itself, or by what stands in for it."""
+    from generators.evaluate import figures, sample, sheet
+    from generators.learners import faces_of, trained
+    from streams.adapters.faces.engine import FaceEngine
+    from streams.adapters.images.decode import encode_png
+
+    settings = read_settings()
+    engine = FaceEngine.load(settings)
+    told = []
+    for folder, sampler in wanted:
+        known = trained(folder, device)
+        learned, kept_out = faces_of(known.recipe, settings, lambda line: typer.echo(line, err=True)).split()
+        made = sample(sampler or known.sampler, kept_out, identities=identities, each=each, seed=seed)
+        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels)
+        told.append(judged.as_json() | {"facenet_was_a_loss": known.recipe.learned_by_facenet})
+        if sheets is not None:
+            sheets.mkdir(parents=True, exist_ok=True)
+            (sheets / f"{known.meta.family}.png").write_bytes(encode_png(sheet(made, kept_out)))
+    return told
 
 
 def _lines(figures: dict[str, object]) -> str:

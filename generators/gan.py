@@ -35,7 +35,7 @@ class GanConfig:
     discriminator_first: int = 0
     """Updates of the discriminator alone: it must know faces before a generator that makes some should follow it."""
     identity_loss_weight: float = 1.0
-    """Of 1 - cosine in FaceNet, on faces that are made. 0 leaves FaceNet out of the training."""
+    """Of the loss in FaceNet, on faces that are made. 0 leaves FaceNet out of the training."""
     identity_faces: int = 8
     """Faces of a batch that FaceNet is shown."""
 
@@ -91,6 +91,7 @@ class GanLearner:
         """Begin with random weights, or with the decoder of a trained encoder-decoder."""
         torch.manual_seed(plan.seed)
         self._config, self._plan, self._facenet, self._device = config, plan, facenet, device
+        self._emphasis = 1.0
         generator = Generator(config)
         if taught is not None:
             generator.begin_as(taught)
@@ -127,11 +128,15 @@ class GanLearner:
             some = slice(self._config.identity_faces)
             # Where the face of the real image was: nobody knows where the new one is, and they differ by little.
             few = Shown(made.images[some], made.identity[some])
-            identity = identity_loss(self._facenet, few, batch.boxes[some], batch.identity, draw)
-            losses["identity"] = identity * self._config.identity_loss_weight
+            identity = identity_loss(self._facenet, few, batch.boxes[some], batch.people, draw)
+            losses["identity"] = identity * self._config.identity_loss_weight * self._emphasis
         loss = torch.stack(list(losses.values())).sum()
         update(self._optimizer, loss)
         return {name: float(value.detach()) for name, value in losses.items()} | {"loss": float(loss.detach())}
+
+    def emphasise(self, times: float) -> None:
+        """See ``Learner``."""
+        self._emphasis = times
 
     def sampler(self) -> "GanSampler":
         """See ``Learner``."""

@@ -48,8 +48,9 @@ def _generator(seed: int) -> np.random.Generator:
 def wander_on_sphere(identities: Floats, seeds: Sequence[int], strengths: Floats) -> Floats:
     """Wander from unit vectors, shape (B, d), and stay among them: ``wander`` at length sqrt(d), and back to length 1.
 
-    At strength s the cosine to where it began is about sqrt(1 - s^2); 0 is the identity itself.
+    At strength s the cosine to where it began is about sqrt(1 - s^2); 0 is the identity itself. Nothing but zeros is
+    nobody, and stays so at strength 0.
     """
     d = identities.shape[1]
     z = wander(np.asarray(identities * d**0.5, dtype=np.float32), seeds, strengths)
-    return np.asarray(z / np.linalg.norm(z, axis=1, keepdims=True), dtype=np.float32)
+    return np.asarray(z / np.maximum(np.linalg.norm(z, axis=1, keepdims=True), 1e-12), dtype=np.float32)

@@ -49,6 +49,8 @@ class Batch:
     """(B, 4) in pixels: what FaceNet is shown."""
     identity: Tensor
     """(B, 128): the unit centroid of each face's identity."""
+    people: Tensor
+    """(I, 128): the unit centroids of all that are learned from, to tell each face's identity from."""
 
     @classmethod
     def drawn(cls, faces: Faces, size: int, draw: np.random.Generator, device: str) -> Self:
@@ -62,6 +64,7 @@ class Batch:
             as_images(pixels, device),
             torch.from_numpy(boxes).to(device),
             torch.from_numpy(faces.centroids[faces.identities[rows]]).to(device),
+            torch.from_numpy(faces.centroids).to(device),
         )
 
 
@@ -107,6 +110,9 @@ class Learner(Protocol):
 
     def step(self, batch: Batch, step: int, draw: np.random.Generator) -> dict[str, float]:
         """Do one update; return the losses."""
+
+    def emphasise(self, times: float) -> None:
+        """Let the identity loss count so many times its weight from now on, in a family that has one."""
 
     def sampler(self) -> Sampler:
         """Return what samples from the averaged weights as they are now."""

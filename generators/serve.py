@@ -9,13 +9,13 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
 
 from generators import weights
-from streams.errors import BadInput
+from streams.errors import BadInput, WeightsUnusable
 from streams.settings import Settings
 
 Images = npt.NDArray[np.uint8]
@@ -39,6 +39,9 @@ INPUTS = (
 )
 OUTPUTS = (Tensor("image", "UINT8", (-1, -1, 3)),)
 
+#: A source frame, of families that can take one; a request may leave it out.
+FRAME = Tensor("frame", "UINT8", (64, 64, 3))
+
 #: The parameter of a model's configuration that tells clients how many values its conditioning has.
 LENGTH = "conditioning_length"
 
@@ -59,6 +62,22 @@ class Sampler(Protocol):
         """Make one image a row."""
 
 
+@runtime_checkable
+class FrameSampler(Protocol):
+    """A network that can put an identity into a source frame."""
+
+    takes_frames: Literal[True]
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        conditioning: npt.NDArray[np.float32],
+        strength: npt.NDArray[np.float32],
+        frames: Images | None = None,
+    ) -> Images:
+        """Make one image a row, of as many frames where there are some."""
+
+
 @dataclass(frozen=True, eq=False)
 class Asked:
     """One request: B samples."""
@@ -69,6 +88,8 @@ class Asked:
     """Shape (B, length)."""
     strength: npt.NDArray[np.float32]
     """Shape (B, 1)."""
+    frame: Images | None = None
+    """Source frames, shape (B, 64, 64, 3); None without."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +114,29 @@ def complaint(asked: Asked, length: int) -> str | None:
 
 
 def answer(sampler: Sampler, requests: Sequence[Asked]) -> list[Images | Refused]:
-    """Answer requests in order with one pass through the network; a refused one does not touch the others."""
+    """Answer requests in order; a refused one does not touch the others.
+
+    They go through the network at once, those with a source frame apart from those without.
+    """
     complaints = [complaint(asked, sampler.conditioning_length) for asked in requests]
     good = [asked for asked, wrong in zip(requests, complaints, strict=True) if wrong is None]
-    made = iter(_sample(sampler, good) if good else [])
-    return [next(made) if wrong is None else Refused(wrong) for wrong in complaints]
+    with_frames = [asked for asked in good if asked.frame is not None]
+    without = [asked for asked in good if asked.frame is None]
+    framed, unframed = (iter(_sample(sampler, some) if some else []) for some in (with_frames, without))
+    return [
+        Refused(wrong) if wrong is not None else next(framed if asked.frame is not None else unframed)
+        for asked, wrong in zip(requests, complaints, strict=True)
+    ]
 
 
 def _sample(sampler: Sampler, requests: Sequence[Asked]) -> list[Images]:
+    frames = [asked.frame for asked in requests if asked.frame is not None]
     images = sampler.sample(
         np.concatenate([asked.seed for asked in requests]).ravel().tolist(),
         np.concatenate([asked.conditioning for asked in requests]),
         np.concatenate([asked.strength for asked in requests]).ravel(),
+        # Only a network that can take frames is sent some: its configuration declares the tensor, and others' do not.
+        **({"frames": np.concatenate(frames)} if frames else {}),
     )
     ends = np.cumsum([len(asked.seed) for asked in requests])
     return np.split(images, ends[:-1])
@@ -127,7 +159,8 @@ def load(arguments: dict[str, str]) -> Sampler:
 
     Raises:
         BadInput: If the configuration names no family that is known, or another conditioning length than it has.
-        WeightsUnusable: If the weights are not in the cache, or are other ones. A server downloads nothing.
+        WeightsUnusable: If the weights are not beside the model, or of a published network not in the cache, or are
+            other ones. A server downloads nothing.
     """
     import torch
 
@@ -137,7 +170,7 @@ def load(arguments: dict[str, str]) -> Sampler:
     config = json.loads(arguments["model_config"])
     family = _family(config)
     device = device_of(arguments["model_instance_kind"], arguments["model_instance_device_id"])
-    sampler = FAMILIES[family](Settings().cache_dir, device)
+    sampler = _sampler(family, Path(arguments["model_repository"]) / arguments["model_version"], device)
     if (told := _parameter(config, LENGTH)) != str(sampler.conditioning_length):
         raise BadInput(
             f"expected the parameter `{LENGTH}` in config.pbtxt to be {sampler.conditioning_length}, got {told!r}"
@@ -161,14 +194,25 @@ def _parameter(config: dict[str, Any], name: str) -> str:
     return str(config.get("parameters", {}).get(name, {}).get("string_value", ""))
 
 
-def _digiface_dcgan(cache_dir: Path, device: str) -> Sampler:
-    from generators import digiface_dcgan
+#: The published network, whose weights are in the cache.
+_PUBLISHED = "digiface_dcgan"
 
-    return digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, cache_dir), device)
+#: What the parameter ``family`` of a model's configuration may name. The weights of those that are trained here lie
+#: beside ``model.py``, as ``likeness families export`` writes them: each version of a model has its own.
+FAMILIES = (_PUBLISHED, "encoder_decoder", "gan", "diffusion")
 
 
-#: The parameter ``family`` of a model's configuration -> how to load it.
-FAMILIES = {"digiface_dcgan": _digiface_dcgan}
+def _sampler(family: str, version: Path, device: str) -> Sampler:
+    if family == _PUBLISHED:
+        from generators import digiface_dcgan
+
+        return digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, Settings().cache_dir), device)
+    from generators.learners import trained
+
+    found = trained(version, device)
+    if found.meta.family != family:
+        raise WeightsUnusable(f"expected weights of the family {family} in {version}, got those of {found.meta.family}")
+    return found.sampler
 
 
 def respond(triton: Any, sampler: Sampler, requests: Sequence[Any]) -> list[Any]:
@@ -183,7 +227,11 @@ def respond(triton: Any, sampler: Sampler, requests: Sequence[Any]) -> list[Any]
 
 
 def _asked(triton: Any, request: Any) -> Asked:
-    return Asked(*(triton.get_input_tensor_by_name(request, tensor.name).as_numpy() for tensor in INPUTS))
+    seed, conditioning, strength = (
+        triton.get_input_tensor_by_name(request, tensor.name).as_numpy() for tensor in INPUTS
+    )
+    frame = triton.get_input_tensor_by_name(request, FRAME.name)
+    return Asked(seed, conditioning, strength, None if frame is None else frame.as_numpy())
 
 
 def _response(triton: Any, made: Images | Refused) -> Any:

@@ -18,9 +18,11 @@ from generators import checkpoint
 from generators.checkpoint import Meta
 from generators.data import Faces
 from generators.evaluate import Figures
+from generators.feedback import Course, course
 from generators.learning import Batch, Learner
 from generators.recipe import Recipe
 from generators.serve import Sampler
+from streams.events import TrainingAdvised
 from streams.wheels import Report, silent
 
 Measure = Callable[[Sampler, int], Figures]
@@ -78,6 +80,7 @@ def train(
     measure: Measure | None = None,
     report: Report = silent,
     stop: Callable[[], bool] = lambda: False,
+    advised: Callable[[], TrainingAdvised | None] = lambda: None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Meta:
     """Train until the plan is done or somebody says stop, and return the meta data of the last checkpoint.
@@ -91,6 +94,8 @@ def train(
         measure: Judges the samples from time to time, and when the plan is done.
         report: Takes a line at a time.
         stop: Asked after every step.
+        advised: What the samples' feedback says by now; asked before every step. It can mark the best checkpoint, end
+            the run, and make the identity loss count more.
         clock: Seconds from anywhere.
 
     Raises:
@@ -103,14 +108,15 @@ def train(
     most = math.inf if plan.minutes is None else plan.minutes * 60
     start = kept = measured = clock()
     since = _Since(start, begun)
+    steering = _Steering(learner, run, report)
 
     def keep(step: int) -> Meta:
         meta = Meta(recipe.family, recipe.as_json(), step, spent + clock() - start, data, metrics)
-        checkpoint.save(learner, meta, run)
+        checkpoint.save(learner, meta, run, steering.unjudged)
         return meta
 
     step = begun
-    while step < plan.steps and spent + clock() - start < most and not stop():
+    while step < plan.steps and spent + clock() - start < most and not stop() and not steering.follow(advised()):
         # Two draws, so that a family that draws more or less does not move the batches.
         batch = Batch.drawn(faces, plan.batch, np.random.default_rng([plan.seed, step, 0]), device)
         since.add(learner.step(batch, step, np.random.default_rng([plan.seed, step, 1])))
@@ -122,7 +128,9 @@ def train(
         if measure is not None and now - measured >= plan.evaluate_seconds:
             metrics = measure(learner.sampler(), step).as_json()
             report(f"step {step}: {_told(metrics)}")
-            measured = clock()
+            steering.measured(step)
+            keep(step)
+            kept = measured = clock()
         if now - kept >= plan.checkpoint_seconds:
             keep(step)
             kept = clock()
@@ -133,6 +141,43 @@ def train(
         metrics = measure(learner.sampler(), step).as_json()
         report(f"step {step}: {_told(metrics)}")
     return keep(step)
+
+
+#: Checkpoints that are kept because what was measured of them may yet turn out to be the best.
+_UNJUDGED = 3
+
+
+@dataclass
+class _Steering:
+    """Follows the feedback on the samples."""
+
+    learner: Learner
+    run: Path
+    report: Report
+    unjudged: list[int] = field(default_factory=list)
+    """Steps of which samples were shown, and nothing was said yet; the last few."""
+    _course: Course = field(default_factory=Course)
+
+    def measured(self, step: int) -> None:
+        self.unjudged = [*self.unjudged, step][-_UNJUDGED:]
+
+    def follow(self, advised: TrainingAdvised | None) -> bool:
+        """Do what the feedback says; return whether that is to stop."""
+        wanted = course(advised)
+        if advised is None or wanted == self._course:
+            return wanted.stop
+        if wanted.emphasis != self._course.emphasis:
+            self.learner.emphasise(wanted.emphasis)
+            self.report(f"feedback on step {advised.step}: the identity loss counts {wanted.emphasis:.2f} times")
+        if wanted.best_step is not None and wanted.best_step != self._course.best_step:
+            marked = checkpoint.mark_best(self.run, wanted.best_step)
+            what = "is marked as the best" if marked else "would be the best, and is gone"
+            self.report(f"feedback on step {advised.step}: the checkpoint of step {wanted.best_step} {what}")
+        if wanted.stop:
+            self.report(f"feedback on step {advised.step}: stop: {wanted.reason}")
+        self.unjudged = [step for step in self.unjudged if step > advised.step]
+        self._course = wanted
+        return wanted.stop
 
 
 def _taken_up(learner: Learner, run: Path, data: str, report: Report) -> tuple[int, float, dict[str, Any]]:

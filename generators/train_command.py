@@ -3,6 +3,7 @@
 import json
 import signal
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -27,7 +28,7 @@ Minutes = Annotated[float | None, typer.Option("--minutes", help="Minutes in all
 Threads = Annotated[int | None, typer.Option("--threads", min=1, help="Threads, in place of the recipe's.")]
 Publish = Annotated[
     bool,
-    typer.Option("--publish", help="Have the samples judged on the road too: onto training.samples of LIKENESS_KAFKA."),
+    typer.Option("--publish", help="Have the samples judged on LIKENESS_KAFKA's road too, and follow the feedback."),
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON on standard output, and nothing else there.")]
 
@@ -87,6 +88,7 @@ def _train(
     from generators.serve import Sampler
     from generators.train import train as train_family
     from streams.adapters.faces.engine import FaceEngine
+    from streams.client.training import TrainingFeed
 
     family = FAMILIES[name]
     wanted = recipe.read(config, family)
@@ -95,24 +97,27 @@ def _train(
     faces, held_out = faces_of(wanted, settings, _say).split()
     engine = FaceEngine.load(settings, _say)
     learner = learner_of(wanted, settings, device, _say)
-    publish = publisher_of(kafka, run.name, name, held_out, _say) if kafka is not None else None
+    feed = TrainingFeed(kafka, run_id=run.name, model=name) if kafka is not None else None
+    publish = publisher_of(feed, held_out, _say) if feed is not None else None
 
     def measure(sampler: Sampler, step: int) -> Figures:
         made = sample(sampler, held_out)
         if publish is not None:
             publish(made, step)
-        return figures(name, step, made, held_out, engine)
+        return figures(name, step, made, held_out, engine, faces.pixels)
 
-    meta = train_family(
-        learner,
-        wanted,
-        faces,
-        run,
-        device=device,
-        measure=measure,
-        report=_say,
-        stop=_told_to_stop(),
-    )
+    with feed or nullcontext():
+        meta = train_family(
+            learner,
+            wanted,
+            faces,
+            run,
+            device=device,
+            measure=measure,
+            report=_say,
+            stop=_told_to_stop(),
+            advised=lambda: None if feed is None else feed.advised,
+        )
     told = {"family": name, "step": meta.step, "seconds": round(meta.seconds, 1), "checkpoint": str(run)}
     return told | dict(meta.metrics)
 

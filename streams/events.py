@@ -118,6 +118,9 @@ class GenerationRequested(Body):
     count: Annotated[int, Field(ge=1, le=SAMPLES_PER_REQUEST)] = 1
     territory: Territory | None = None
     """Where the images are to be shown; consent that is limited to territories refuses who does not say."""
+    frame: ImageRef | None = None
+    """A source frame in the image store, whose pose and light the samples take, for models that can: a face that fills
+    it. Whoever asks answers for the consent of the person in it."""
 
 
 class Pictured(Body):

@@ -31,7 +31,12 @@ class Prompt:
 
     seed: int
     conditioning: tuple[float, ...]
+    """What the identity was enrolled with for this model; empty where that is nothing."""
     strength: float
+    centroid: tuple[float, ...] = ()
+    """The identity's centroid in the gallery: what a model that learned to show anybody is conditioned on."""
+    frame: bytes | None = None
+    """An encoded source frame, whose pose and light the sample takes; only some models can."""
 
 
 class Generator(Protocol):

@@ -28,6 +28,12 @@ def _addresses(text: str) -> str:
     return text
 
 
+def _names(text: str) -> str:
+    if not all(re.fullmatch(r"[A-Za-z0-9_.-]+", name) for name in text.split(",")):
+        raise ValueError("should be a name, or several of them with commas between")
+    return text
+
+
 def _execution_providers(text: str) -> str:
     if not all(re.fullmatch(r"[A-Za-z0-9]+ExecutionProvider", name) for name in text.split(",")):
         raise ValueError("should be such as CUDAExecutionProvider,CPUExecutionProvider")
@@ -60,6 +66,8 @@ class Settings(BaseSettings):
     images: str | None = None
     """The image store: a folder, or any URL that fsspec opens, such as ``s3://bucket/prefix``."""
 
+    models: Annotated[str, AfterValidator(_names)] = "face_gan"
+    """What the embedded Triton serves of the shipped models, ``name[,name…]``; each is a process of its own."""
     data_dir: Path = Field(default_factory=lambda: platformdirs.user_data_path("likeness"))
     """Where the embedded parts keep their data, logs and state file."""
     cache_dir: Path = Field(default_factory=lambda: platformdirs.user_cache_path("likeness"))

@@ -5,6 +5,7 @@ import sys
 import uuid
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,6 +17,7 @@ from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
     from streams.core.receipts import Conflict, Receipt
+    from streams.events import ImageRef
 
 
 def add_to(app: typer.Typer) -> None:
@@ -38,6 +40,9 @@ def request(
     territory: Annotated[
         str | None, typer.Option(metavar="DE|US-TN|…", help="Where the images are to be shown, ISO 3166.")
     ] = None,
+    frame: Annotated[
+        Path | None, typer.Option(help="Source frame, a face that fills it, for models that put faces into frames.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask for samples of an identity; or publish requests from standard input.
@@ -56,9 +61,12 @@ def request(
             "strength": strength,
             "count": count,
             "territory": territory,
+            "frame": asyncio.run(_stored(read_settings(), frame)) if frame else None,
         }
         requests = [_checked(content, "the request")]
     else:
+        if frame:
+            raise BadInput("expected --frame beside --identity; requests on standard input name theirs themselves")
         requests = _from_standard_input()
     receipts = asyncio.run(_ask(read_settings(), requests))
     ids = [one.request_id for one in requests]
@@ -102,6 +110,20 @@ def _checked(content: dict[str, object] | bytes, where: str) -> "GenerationReque
         raise BadInput(
             f"{where} is no generation request ({faults}): nothing was published; `likeness schema` prints the schema"
         ) from error
+
+
+async def _stored(settings: Settings, frame: Path) -> "ImageRef":
+    """Put a source frame into the image store."""
+    from streams.adapters.images.store import ImageStore
+    from streams.cli.wiring.addresses import addressed
+
+    try:
+        encoded = await asyncio.to_thread(frame.read_bytes)
+    except OSError as error:
+        raise BadInput(f"expected an image in {frame}, got {error}") from error
+    images = ImageStore(addressed(settings, "images").address("images"))
+    await images.open()
+    return await images.put(encoded)
 
 
 async def _ask(settings: Settings, requests: "list[GenerationRequested]") -> "list[Receipt] | None":

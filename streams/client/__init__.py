@@ -9,10 +9,14 @@ Straight onto Kafka, where the brokers' disks are what a request rests on until 
 
     async with Publisher("localhost:9092") as publisher:
         await publisher.request(GenerationRequested(source="shop", request_id="r-1", identity="anna", seed=7))
+
+From a training loop, ``TrainingFeed`` has samples judged and reads what is advised; for Lightning there is
+``streams.client.lightning.FeedCallback``.
 """
 
 from streams.client.intake import Intake
 from streams.client.publisher import Publisher
+from streams.client.training import TrainingFeed
 from streams.client.verdicts import verdicts
 
-__all__ = ["Intake", "Publisher", "verdicts"]
+__all__ = ["Intake", "Publisher", "TrainingFeed", "verdicts"]

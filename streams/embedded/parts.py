@@ -138,7 +138,8 @@ async def start(
         settings: Which parts are somebody else's, and where data and caches lie.
         fresh: Delete the embedded parts' data first.
         report: Told of every step, from more than one thread.
-        models: Triton's model repository; the shipped one where None.
+        models: Triton's model repository, of which all are served; the shipped one where None, of which those are
+            served that the settings name.
         weights: Puts what the models need into the cache folder; runs before Triton starts, and may download.
         kafka_nodes: One, or three, each of which keeps every record: then Kafka survives the death of one of them.
         kafka_properties: Broker properties over ours, such as ``log.retention.ms``: the same for every node, or what
@@ -168,8 +169,9 @@ async def start(
         )
         if fresh:
             await asyncio.to_thread(folder.wipe, data_dir)
+        served = None if models else tuple(settings.models.split(","))
         models = models or shipped("triton_models")
-        starter = Starter(settings, data_dir, hold, models, weights, report, kafka_nodes, of_node)
+        starter = Starter(settings, data_dir, hold, models, served, weights, report, kafka_nodes, of_node)
         try:
             await starter.start_all()
             parts = Parts(_running(starter), data_dir, starter.servers)

@@ -48,6 +48,8 @@ class Starter:
     hold: int
     """A file descriptor that every child process keeps open."""
     models: Path
+    served: Sequence[str] | None
+    """Those of the models that are served; None: all."""
     weights: Weights
     report: Report
     kafka_nodes: int
@@ -113,7 +115,7 @@ class Starter:
         )
 
     async def _triton(self) -> None:
-        plan = triton.plan(self.data_dir, self.settings.cache_dir, self.models)
+        plan = triton.plan(self.data_dir, self.settings.cache_dir, self.models, self.served)
         await asyncio.to_thread(self.weights, self.settings.cache_dir, partial(self._tell, "triton", "downloading"))
         self._tell("triton", "starting", f"models of {self.models}")
         self.cleanings.append(partial(triton.clean, plan))

@@ -20,7 +20,7 @@ from tritonclient.utils import InferenceServerException
 
 from streams.embedded import folder
 from streams.embedded.loopback import HOST, connects, free_ports
-from streams.errors import DependencyUnavailable, Unready
+from streams.errors import BadInput, DependencyUnavailable, Unready
 from streams.processes.child import Child
 
 REMEDY = "see what its log says of the models, or set LIKENESS_TRITON to a server that runs"
@@ -40,6 +40,8 @@ class Plan:
     """A folder of our own for the backend and the Python environment; made anew at every start."""
     cache_dir: Path
     port: int
+    served: Sequence[str] | None = None
+    """Names of the models that are served; None: all."""
 
     @property
     def address(self) -> str:
@@ -47,15 +49,23 @@ class Plan:
         return f"{HOST}:{self.port}"
 
     @property
+    def repository(self) -> Path:
+        """The server's model repository: all models, or links to those that are served.
+
+        The server could also be told which to load; it would then load whatever any client sends it, too.
+        """
+        return self.models if self.served is None else self.home / "models"
+
+    @property
     def shared_memory_prefix(self) -> str:
         """Names this folder's shared memory, so that what a killed server leaves can be found again."""
         return f"likeness_{hashlib.sha256(str(self.home).encode()).hexdigest()[:12]}_"
 
 
-def plan(data_dir: Path, cache_dir: Path, models: Path) -> Plan:
+def plan(data_dir: Path, cache_dir: Path, models: Path, served: Sequence[str] | None = None) -> Plan:
     """Choose a port."""
     (port,) = free_ports(1)
-    return Plan(models.absolute(), data_dir.absolute() / "triton", cache_dir.absolute(), port)
+    return Plan(models.absolute(), data_dir.absolute() / "triton", cache_dir.absolute(), port, served)
 
 
 def prepare(plan: Plan) -> None:
@@ -64,8 +74,11 @@ def prepare(plan: Plan) -> None:
     stub = server / "python_backend_stubs" / _PYTHON / "triton_python_backend_stub"
     if not stub.exists():
         raise Unready(f"nvidia-pytriton has no backend for Python {_PYTHON}: use Python 3.11 or 3.12")
-    if not any(plan.models.glob("*/config.pbtxt")):
+    there = sorted(config.parent.name for config in plan.models.glob("*/config.pbtxt"))
+    if not there:
         raise Unready(f"expected served models in {plan.models}, found none: install the package again")
+    if unknown := sorted(set(plan.served or ()) - set(there)):
+        raise BadInput(f"expected models among {', '.join(there)}, got {', '.join(unknown)}: set LIKENESS_MODELS")
     with folder.writable(plan.home):
         shutil.rmtree(plan.home, ignore_errors=True)
         backend = plan.home / "backends" / "python"
@@ -73,6 +86,10 @@ def prepare(plan: Plan) -> None:
         shutil.copytree(server / "backends" / "python", backend, ignore=shutil.ignore_patterns("__pycache__"))
         shutil.copy2(stub, backend)
         _write_environment(plan.home / "python")
+        if plan.served is not None:
+            plan.repository.mkdir()
+            for name in plan.served:
+                (plan.repository / name).symlink_to(plan.models / name)
     clean(plan)
 
 
@@ -113,7 +130,7 @@ async def answers(address: str, timeout_seconds: float = 10.0) -> None:
 def command(plan: Plan) -> list[str]:
     """Return what starts the server."""
     options = {
-        "model-repository": plan.models,
+        "model-repository": plan.repository,
         "backend-directory": plan.home / "backends",
         "backend-config": f"python,shm-region-prefix-name={plan.shared_memory_prefix}",
         "model-control-mode": "none",

@@ -25,6 +25,7 @@ from streams.events import (
 from streams.ports import Prompt, Services
 from streams.steps.consent import answer, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+from streams.steps.frames import with_frames
 from streams.steps.make import Order, make
 from streams.steps.register import as_called, register
 
@@ -63,8 +64,9 @@ async def generate(messages: Sequence[Message], services: Services) -> Effects:
     burials += [_no_generator(order, unserved[order.subject.model]) for order in unmakeable]
 
     makeable = await _pin_versions(makeable, held, services)
+    makeable, frameless = await with_frames(makeable, services)
     made, rejected = await make(makeable, services)
-    burials += rejected
+    burials += frameless + rejected
     flagged = await refusals(forbidden, enrolled, entries, services, at=now)
     ended = flagged + await bury(burials, "generate", services)
     decided = await services.ledger.decide(once(ended)) if ended else []
@@ -88,6 +90,7 @@ def _open_orders(
     for message, request in requests:
         target = enrolled.get(request.identity)
         conditioning = tuple(target.conditioning.get(request.model, ())) if target else ()
+        centroid = tuple(map(float, target.centroid)) if target else ()
         for subject in _subjects(request):
             row = held[subject.sample_id]
             if row.state is not State.IN_FLIGHT or subject.sample_id in orders:
@@ -96,8 +99,8 @@ def _open_orders(
             # No version is pinned where none could be when the request was registered; what can be made now, is made.
             version = pinned.model_version or versions.get(request.model)
             subject = replace(subject, model_version=version, image=pinned.image)
-            prompt = Prompt(subject.seed or 0, conditioning, request.strength)
-            orders[subject.sample_id] = Order(subject, message, prompt)
+            prompt = Prompt(subject.seed or 0, conditioning, request.strength, centroid)
+            orders[subject.sample_id] = Order(subject, message, prompt, request.frame)
     return list(orders.values())
 
 

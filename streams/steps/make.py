@@ -24,6 +24,8 @@ class Order:
     subject: Subject
     message: Message
     prompt: Prompt
+    frame: ImageRef | None = None
+    """Where the prompt's source frame lies."""
 
     def as_held(self, row: Registered) -> "Order":
         """Return it with the version and the image that the ledger holds: they were pinned together."""

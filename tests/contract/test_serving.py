@@ -1,12 +1,14 @@
 """Every served model, what serves it, what is written about it, and the client agree on the tensors."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
 from generators import serve
+from generators.families import FAMILIES
 from streams.adapters.triton import tensors as triton_tensors
 from streams.shipped import shipped
 
@@ -17,22 +19,37 @@ def config_of(model: Path) -> ModelConfig:
     return text_format.Parse((model / "config.pbtxt").read_text(encoding="utf-8"), ModelConfig())
 
 
+def declared(tensor: Any) -> serve.Tensor:
+    return serve.Tensor(tensor.name, DataType.Name(tensor.data_type).removeprefix("TYPE_"), tuple(tensor.dims))
+
+
 @pytest.fixture(params=MODELS, ids=lambda folder: folder.name)
 def model(request: pytest.FixtureRequest) -> Path:
     return request.param
 
 
-def test_the_gan_is_served():
-    assert "face_gan" in [folder.name for folder in MODELS]
+def test_the_published_gan_and_every_family_that_is_trained_here_are_served():
+    families = {config_of(folder).parameters["family"].string_value for folder in MODELS}
+    assert families == set(serve.FAMILIES) == {"digiface_dcgan", *FAMILIES}
 
 
 def test_a_model_declares_the_tensors_of_the_contract(model: Path):
     config = config_of(model)
-    for declared, contract in ((config.input, serve.INPUTS), (config.output, serve.OUTPUTS)):
-        found = tuple(
-            serve.Tensor(t.name, DataType.Name(t.data_type).removeprefix("TYPE_"), tuple(t.dims)) for t in declared
-        )
-        assert found == contract
+    required = [tensor for tensor in config.input if not tensor.optional]
+    assert tuple(map(declared, required)) == serve.INPUTS
+    assert tuple(map(declared, config.output)) == serve.OUTPUTS
+
+
+def test_the_encoder_decoder_alone_takes_a_source_frame(model: Path):
+    config = config_of(model)
+    optional = [declared(tensor) for tensor in config.input if tensor.optional]
+    assert optional == ([serve.FRAME] if config.parameters["family"].string_value == "encoder_decoder" else [])
+
+
+def test_what_is_trained_here_is_conditioned_on_centroids_and_the_published_gan_on_its_own_anchors(model: Path):
+    config = config_of(model)
+    told = config.parameters[triton_tensors.CONDITIONED_ON].string_value
+    assert told == ("" if config.parameters["family"].string_value == "digiface_dcgan" else triton_tensors.CENTROID)
 
 
 def test_a_model_says_what_the_server_needs(model: Path):

@@ -15,12 +15,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from generators import digiface_dcgan, latent, serve, weights
+from generators import checkpoint, digiface_dcgan, latent, recipe, serve, weights
+from generators.checkpoint import Meta
 from generators.digiface_dcgan import DcganConfig, DigifaceDcgan, Generator
+from generators.families import FAMILIES
+from generators.learners import learner_of
 from generators.weights_command import weights as weights_app
 from streams.cards import read_card
 from streams.core.latent import anchor
 from streams.errors import BadInput, WeightsUnusable
+from streams.settings import Settings
 from streams.wheels import PinnedWheel, sha256_of
 
 SIZE = 100
@@ -186,21 +190,61 @@ def arguments_of(**parameters: str) -> dict[str, str]:
     config = {"parameters": {name: {"string_value": value} for name, value in parameters.items()}}
     return {
         "model_config": json.dumps(config),
+        "model_repository": "nowhere",
+        "model_version": "1",
         "model_instance_kind": "CPU",
         "model_instance_device_id": "0",
     }
 
 
 def test_a_model_of_an_unknown_family_is_refused():
-    with pytest.raises(BadInput, match="digiface_dcgan, got 'dall-e'"):
+    with pytest.raises(BadInput, match="diffusion, got 'dall-e'"):
         serve.load(arguments_of(family="dall-e"))
 
 
-def test_a_model_that_tells_clients_a_wrong_length_is_refused(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(serve.FAMILIES, "numbers", lambda cache_dir, device: Numbers())
-    assert serve.load(arguments_of(family="numbers", conditioning_length="4")).conditioning_length == 4
-    with pytest.raises(BadInput, match="to be 4, got '5'"):
-        serve.load(arguments_of(family="numbers", conditioning_length="5"))
+def test_the_weights_beside_a_model_are_those_of_its_family_and_its_length_is_theirs(tmp_path: Path):
+    of = recipe.parsed({"model": {"latent": 8, "generator": [8] * 4, "identity_loss_weight": 0}}, FAMILIES["gan"])
+    kept = checkpoint.save(learner_of(of, Settings()), Meta("gan", of.as_json(), 7, 0.0, "", {}), tmp_path / "run")
+    checkpoint.export(kept, tmp_path / "face" / "2")
+    beside = {"model_repository": str(tmp_path / "face"), "model_version": "2"}
+
+    served = serve.load(arguments_of(family="gan", conditioning_length="128") | beside)
+    assert served.sample([1], np.full((1, 128), 128**-0.5, np.float32), strengths(0)).shape == (1, 64, 64, 3)
+    with pytest.raises(BadInput, match="to be 128, got '100'"):
+        serve.load(arguments_of(family="gan", conditioning_length="100") | beside)
+    with pytest.raises(WeightsUnusable, match=r"family diffusion .* got those of gan"):
+        serve.load(arguments_of(family="diffusion", conditioning_length="128") | beside)
+
+
+class Framed(Numbers):
+    """The same, of which green is the frame's."""
+
+    def sample(
+        self,
+        seeds: Sequence[int],
+        conditioning: npt.NDArray[np.float32],
+        strength: npt.NDArray[np.float32],
+        frames: serve.Images | None = None,
+    ) -> serve.Images:
+        made = super().sample(seeds, conditioning, strength)
+        if frames is not None:
+            made[:, 0, 0, 1] = frames[:, 0, 0, 1]
+        return made
+
+
+def test_requests_with_a_source_frame_and_without_one_are_answered_in_their_order():
+    def framed(*seeds: int) -> serve.Asked:
+        return replace(asked(*seeds), frame=np.full((len(seeds), 64, 64, 3), seeds[0] + 100, np.uint8))
+
+    sampler = Framed()
+    answers = serve.answer(sampler, [asked(1), framed(2), asked(3), framed(4, 5), asked(-1)])
+    assert [images[:, 0, 0, :2].tolist() for images in answers[:4]] == [
+        [[1, 0]],
+        [[2, 102]],
+        [[3, 0]],
+        [[4, 104], [5, 104]],
+    ]
+    assert sampler.batches == [3, 2]
 
 
 # Weights

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -32,7 +33,10 @@ from generators.train import train
 from generators.train_command import train as train_app
 from streams import topics
 from streams.adapters.faces.engine import FaceEngine
+from streams.client.publisher import Publisher
+from streams.client.training import TrainingFeed
 from streams.errors import BadInput, WeightsUnusable
+from streams.events import TrainingAdvised, to_json
 from streams.settings import Settings
 from tests.blobs import blobs
 
@@ -352,8 +356,12 @@ async def test_a_runs_samples_are_published_with_their_run_step_and_target(kafka
     lines: list[str] = []
     of = blobs()
     made = sample(learner(tiny).sampler(), of, identities=3, each=2)
-    publish = publisher_of(kafka_with_topics, "run-1", "gan", of, lines.append)
-    await asyncio.to_thread(publish, made, 40)
+
+    def publish() -> None:
+        with TrainingFeed(kafka_with_topics, run_id="run-1", model="gan") as feed:
+            publisher_of(feed, of, lines.append)(made, 40)
+
+    await asyncio.to_thread(publish)
     assert lines == ["step 40: 6 samples are published"]
     found = await _read(kafka_with_topics, topics.TRAINING_SAMPLES.name, 6)
     assert {(each["run_id"], each["step"], each["model"]) for each in found} == {("run-1", 40, "gan")}
@@ -375,5 +383,59 @@ async def _read(kafka: str, topic: str, count: int) -> list[dict[str, Any]]:
 def test_a_broker_that_is_down_costs_a_run_nothing_but_a_line(tiny: Recipe):
     lines: list[str] = []
     made = sample(learner(tiny).sampler(), blobs(), identities=2, each=1)
-    publisher_of("127.0.0.1:1", "run-1", "gan", blobs(), lines.append)(made, 40)
+    with TrainingFeed("127.0.0.1:1", run_id="run-1", model="gan") as feed:
+        publisher_of(feed, blobs(), lines.append)(made, 40)
     assert "step 40: samples are not published: kafka is unavailable" in lines[0]
+
+
+def advice(step: int, **says: Any) -> TrainingAdvised:
+    said = {"run_id": "run-1", "revision": 1, "complete": True, "advice": "continue", "reason": "it gets better"}
+    return TrainingAdvised(step=step, samples=8, accepted=8, flagged={}, **said | says)
+
+
+async def test_a_loop_hears_the_latest_word_on_its_own_run(kafka_with_topics: str):
+    async with Publisher(kafka_with_topics) as publisher:
+        for said in (
+            advice(20, best_step=20),
+            advice(30, revision=2, advice="stop", best_step=20),
+            advice(30, revision=1, best_step=20),
+            advice(10, best_step=10),
+            advice(90, run_id="another"),
+        ):
+            await publisher.raw(topics.TRAINING_FEEDBACK.name, to_json(said), said.run_id.encode())
+        await publisher.raw(topics.TRAINING_FEEDBACK.name, b"no feedback", b"run-1")
+
+    def hear() -> tuple[bool, int | None]:
+        with TrainingFeed(kafka_with_topics, run_id="run-1", model="gan") as feed:
+            deadline = time.monotonic() + 60
+            while not feed.told_to_stop and time.monotonic() < deadline:
+                threading.Event().wait(0.05)
+            return feed.told_to_stop, feed.best_step
+
+    assert await asyncio.to_thread(hear) == (True, 20)
+
+
+def test_feedback_marks_the_best_checkpoint_weighs_the_identity_and_ends_the_run(tiny: Recipe, tmp_path: Path):
+    of, lines, run = steps(tiny, 20), [], tmp_path / "run"
+    made = learner(of)
+    weights: list[float] = []
+    emphasise = made.emphasise
+    made.emphasise = lambda times: (weights.append(times), emphasise(times))[0]  # type: ignore[method-assign]
+    said: dict[int, TrainingAdvised] = {
+        2: advice(2, best_step=2, rank1=0.4),
+        6: advice(6, best_step=2, rank1=0.9, advice="best-so-far"),
+        9: advice(8, best_step=2, rank1=0.9, advice="stop", reason="it collapses"),
+    }
+
+    def advised() -> TrainingAdvised | None:
+        reached = checkpoint.steps(run)
+        now = int(reached[-1].name.removeprefix("step-")) if reached else 0
+        return max((each for step, each in said.items() if step <= now), key=lambda each: each.step, default=None)
+
+    meta = train(made, of, blobs(), run, report=lines.append, advised=advised)
+
+    assert meta.step == 9
+    assert weights == [2.0, 1.0]
+    assert checkpoint.best(run) == checkpoint.folder_of(run, 2)  # long after it would have been deleted
+    assert [line for line in lines if "stop" in line] == ["feedback on step 8: stop: it collapses"]
+    assert trained(checkpoint.folder_of(run, 2)).meta.step == 2

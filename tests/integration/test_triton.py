@@ -17,7 +17,10 @@ import psutil
 import pytest
 
 from generators import digiface_dcgan, weights
+from generators.checkpoint import WEIGHTS
 from generators.digiface_dcgan import anchor
+from generators.learners import trained
+from streams.adapters.images.decode import encode_png
 from streams.adapters.triton.generator import TritonGenerator
 from streams.core.faces import Pixels
 from streams.embedded import triton as embedded
@@ -30,6 +33,8 @@ from streams.shipped import shipped
 from tests.absent import absent
 
 START_SECONDS = 90.0
+#: The families that are trained here, as they are served.
+FAMILIES = ("face_encoder_decoder", "face_identity_gan", "face_diffusion")
 #: A model that is served and is no generator.
 ECHO_CONFIG = """
 name: "echo" backend: "python" max_batch_size: 4
@@ -123,7 +128,8 @@ def start(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Start]:
     except WeightsUnusable as error:
         absent(f"no weights of the GAN: {error}")
     folder = tmp_path_factory.mktemp("triton")
-    shutil.copytree(shipped("triton_models") / "face_gan", folder / "face_gan")
+    for model in ("face_gan", *FAMILIES):
+        shutil.copytree(shipped("triton_models") / model, folder / model)
     for name, config, code in (
         ("echo", ECHO_CONFIG, ECHO_MODEL),
         ("broken", ECHO_CONFIG.replace("echo", "broken"), BROKEN_MODEL),
@@ -245,6 +251,54 @@ async def test_the_server_shows_the_face_that_the_network_makes(generator: Trito
     served = await generator.generate("face_gan", "1", [prompt(3, 0.3), prompt(4, 0.9)])
     assert expected.std() > 20
     assert np.abs(np.stack(served).astype(int) - expected).max() <= 1
+
+
+@pytest.fixture(scope="module")
+def families(start: Start) -> Server:
+    """The families that are trained here."""
+    if missing := [model for model in FAMILIES if not (shipped("triton_models") / model / "1" / WEIGHTS).exists()]:
+        absent(f"no weights of {', '.join(missing)}: likeness families export")
+    return start(*FAMILIES)
+
+
+def anybody(seed: int, frame: bytes | None = None) -> Prompt:
+    """Whoever is enrolled: by a centroid, and without anything that was stored for a model."""
+    centroid = np.random.default_rng(1).standard_normal(128)
+    return Prompt(seed, (), 0.0, tuple((centroid / np.linalg.norm(centroid)).tolist()), frame)
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+async def test_a_family_shows_anybody_by_their_centroid_as_its_network_does(families: Server, model: str):
+    network = trained(shipped("triton_models") / model / "1").sampler
+    asked = [anybody(seed) for seed in (1, 2)]
+    expected = network.sample([1, 2], np.array([p.centroid for p in asked], np.float32), np.zeros(2, np.float32))
+    async with opened(families.address) as generator:
+        served = await generator.generate(model, await generator.version(model), asked)
+
+    assert expected.std() > 10
+    assert np.abs(np.stack(served).astype(int) - expected).max() <= 2
+
+
+async def test_the_encoder_decoder_takes_a_source_frame_from_one_request_and_none_from_the_next(families: Server):
+    model = "face_encoder_decoder"
+    dark, light = (np.full((80, 64, 3), level, np.uint8) for level in (30, 220))
+    async with opened(families.address) as generator:
+        asked = [anybody(1, encode_png(dark)), anybody(1, encode_png(light)), anybody(1)]
+        made = await asyncio.gather(*(generator.generate(model, "1", [one]) for one in asked))
+        of_dark, of_light, of_none = (images[0].mean() for images in made)
+        first = await generator.generate(model, "1", [anybody(1, encode_png(dark)), anybody(2)])
+        with pytest.raises(GeneratorRejected, match="source frame that can be decoded"):
+            await generator.generate(model, "1", [anybody(1, b"no image")])
+
+    assert of_dark < of_light - 20
+    assert of_none not in (of_dark, of_light)
+    assert len(first) == 1  # what has a frame and what has none go apart
+
+
+async def test_a_model_that_takes_no_frames_refuses_one(families: Server):
+    async with opened(families.address) as generator:
+        with pytest.raises(GeneratorRejected, match="takes none"):
+            await generator.generate("face_diffusion", "1", [anybody(1, encode_png(np.zeros((8, 8, 3), np.uint8)))])
 
 
 async def test_an_unknown_model_is_rejected_with_the_names_of_those_that_are_served(generator: TritonGenerator):

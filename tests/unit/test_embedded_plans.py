@@ -174,6 +174,22 @@ def test_tritons_interpreter_sees_the_packages_of_this_one(triton_plan: triton.P
     assert environment["LIKENESS_CACHE_DIR"] == str(triton_plan.cache_dir)
 
 
+def test_triton_serves_those_models_alone_that_are_named(triton_plan: triton.Plan):
+    one_of_two = dataclasses.replace(triton_plan, served=("m",))
+    (triton_plan.models / "other").mkdir()
+    (triton_plan.models / "other" / "config.pbtxt").write_text("")
+
+    triton.prepare(one_of_two)
+
+    assert f"--model-repository={one_of_two.repository}" in triton.command(one_of_two)
+    assert [found.parent.name for found in one_of_two.repository.glob("*/config.pbtxt")] == ["m"]
+
+
+def test_a_model_that_is_not_there_cannot_be_served(triton_plan: triton.Plan):
+    with pytest.raises(BadInput, match="expected models among m, got nobody"):
+        triton.prepare(dataclasses.replace(triton_plan, served=("m", "nobody")))
+
+
 def test_triton_needs_models(triton_plan: triton.Plan, tmp_path: Path):
     with pytest.raises(Unready, match="expected served models"):
         triton.prepare(dataclasses.replace(triton_plan, models=tmp_path))

@@ -10,7 +10,8 @@ import torch
 
 from generators.adversary import AdversaryConfig
 from generators.checkpoint import weights_of
-from generators.data import Floats
+from generators.copying import copy_rate
+from generators.data import Floats, Pixels
 from generators.diffusion import DiffusionConfig
 from generators.encoder_decoder import EncoderDecoder, EncoderDecoderConfig, EncoderDecoderSampler
 from generators.families import FAMILIES
@@ -217,3 +218,21 @@ def test_the_digest_of_the_data_sees_every_pixel():
     assert one.sha256 == other.sha256
     other.pixels[3, 5, 7, 1] ^= 1
     assert one.sha256 != other.sha256
+
+
+# Copies of training images
+
+
+def textures(count: int, seed: int) -> Pixels:
+    draw = np.random.default_rng(seed)
+    coarse = draw.integers(0, 256, (count, 16, 16, 3), dtype=np.uint8)
+    return coarse.repeat(4, axis=1).repeat(4, axis=2)
+
+
+def test_the_copy_rate_counts_training_images_and_their_mirror_images_brightened_or_not():
+    learned, strangers = textures(20, seed=1), textures(5, seed=2)
+    brightened = (learned[:2] // 2 + 90).astype(np.uint8)
+    mirrored = learned[2:5, :, ::-1]
+
+    assert copy_rate(np.concatenate([brightened, mirrored, strangers]), learned) == 0.5
+    assert copy_rate(strangers, learned) == 0

@@ -75,6 +75,26 @@ async def test_the_image_of_a_sample_is_in_the_store(services: Services):
     assert await services.images.get(sample.image)
 
 
+async def test_the_generator_gets_a_source_frame_and_the_identitys_centroid(services: Services):
+    face = png(np.full((4, 4, 3), 90, np.uint8))
+    frame = await services.images.put(face)
+    await run(services, request(identity="bert", count=2, frame=frame))
+
+    centroid = (await services.gallery.identities(["bert"]))["bert"].centroid
+    assert [prompt.frame for prompt in services.generator.prompts] == [face, face]
+    assert {prompt.centroid for prompt in services.generator.prompts} == {tuple(centroid.tolist())}
+
+
+async def test_a_request_whose_source_frame_is_not_in_the_store_is_a_dead_letter_and_its_neighbours_are_made(
+    services: Services,
+):
+    nowhere = ImageRef(sha256="0" * 64, size=10)
+    records = await run(services, request(request_id="r-1", frame=nowhere), request(request_id="r-2"))
+
+    assert [letter["reason"] for letter in dead(records)] == ["image-missing"]
+    assert [sample.request_id for sample in samples(records)] == ["r-2"]
+
+
 async def test_the_generator_gets_the_identitys_own_conditioning(services: Services):
     await run(services, request(identity="bert", seed=5, count=2))
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 from typing import TypeVar
 
@@ -13,8 +13,19 @@ from tritonclient.grpc import InferRequestedOutput
 from tritonclient.grpc.aio import InferenceServerClient
 from tritonclient.utils import InferenceServerException
 
+from streams.adapters.triton.frames import Frames
 from streams.adapters.triton.standstill import Standstill
-from streams.adapters.triton.tensors import INPUTS, LENGTH, OUTPUTS, differences, inputs
+from streams.adapters.triton.tensors import (
+    CENTROID,
+    CONDITIONED_ON,
+    FRAME,
+    INPUTS,
+    LENGTH,
+    OUTPUTS,
+    differences,
+    frame_size,
+    inputs,
+)
 from streams.core.faces import Pixels
 from streams.errors import DependencyUnavailable, GeneratorRejected, VersionRetired
 from streams.ports import Prompt
@@ -48,6 +59,13 @@ class _Served:
     batch: int
     """The most samples that it takes at once."""
     conditioning_length: int
+    takes_centroids: bool
+    frame_size: tuple[int, int] | None
+    """Height and width of source frames; None where it takes none."""
+
+    def conditioned(self, prompt: Prompt) -> Prompt:
+        """Return the prompt with the conditioning that this model takes."""
+        return replace(prompt, conditioning=prompt.centroid) if self.takes_centroids else prompt
 
 
 class TritonGenerator:
@@ -67,6 +85,7 @@ class TritonGenerator:
         self._standstill = Standstill(standstill_seconds)
         self._client: InferenceServerClient | None = None
         self._served: dict[tuple[str, str], _Served] = {}
+        self._frames = Frames()
 
     async def open(self) -> None:
         """Make the channel. Does not wait for the server: the first call says whether it is there."""
@@ -80,6 +99,7 @@ class TritonGenerator:
 
     async def close(self) -> None:
         """Close the channel. A second time changes nothing."""
+        await asyncio.to_thread(self._frames.close)
         if self._client is not None:
             client, self._client = self._client, None
             await client.close()
@@ -108,13 +128,16 @@ class TritonGenerator:
             VersionRetired: If the server has the model ready, and not in this version.
             DependencyUnavailable: If the server does not answer, or the model is ill.
         """
-        if any(not prompt.conditioning for prompt in prompts):
-            raise GeneratorRejected(
-                f"expected a conditioning for model {model!r}, got none: enrol the identity with its conditioning for"
-                " this model"
-            )
         try:
             known = await self._known(model, version)
+            prompts = [known.conditioned(prompt) for prompt in prompts]
+            if any(not prompt.conditioning for prompt in prompts):
+                raise GeneratorRejected(
+                    f"expected a conditioning for model {model!r}, got none: enrol the identity with its conditioning"
+                    " for this model, or ask for a model that takes centroids"
+                )
+            if known.frame_size is None and any(prompt.frame is not None for prompt in prompts):
+                raise GeneratorRejected(f"expected no source frame for model {model!r}, which takes none: leave it out")
             return await self._make(model, version, _together(prompts, known.batch), known)
         except DependencyUnavailable as error:
             if _status(error) not in _NOT_SERVED:
@@ -131,10 +154,15 @@ class TritonGenerator:
 
         A prompt is at fault if it fails again and again while a prompt that shows nobody is answered each time.
         """
-        nobody = Prompt(0, (1.0,) * known.conditioning_length, 0.0)
+        frames = [
+            await self._frames.fitted(prompt.frame, *known.frame_size)
+            for prompt in prompts
+            if prompt.frame is not None and known.frame_size is not None
+        ]
+        nobody = Prompt(0, (known.conditioning_length**-0.5,) * known.conditioning_length, 0.0)
         for left in reversed(range(_TRIES)):
             try:
-                return await self._infer(model, version, prompts)
+                return await self._infer(model, version, prompts, frames)
             except DependencyUnavailable as error:
                 if _status(error) not in _BREAKDOWNS:
                     raise
@@ -148,12 +176,14 @@ class TritonGenerator:
             " mend the model, or ask for something else"
         ) from failure
 
-    async def _infer(self, model: str, version: str, prompts: Sequence[Prompt]) -> list[Pixels]:
+    async def _infer(
+        self, model: str, version: str, prompts: Sequence[Prompt], frames: Sequence[Pixels] = ()
+    ) -> list[Pixels]:
         result = await self._ask(
             model,
             self._open.infer(
                 model,
-                inputs(prompts),
+                inputs(prompts, frames),
                 model_version=version,
                 outputs=[InferRequestedOutput(name) for name in OUTPUTS],
                 client_timeout=self._timeout,
@@ -177,7 +207,9 @@ class TritonGenerator:
         metadata = await self._ask(model, calls.get_model_metadata(model, version, client_timeout=self._timeout))
         config = (await self._ask(model, calls.get_model_config(model, version, client_timeout=self._timeout))).config
         length = config.parameters[LENGTH].string_value if LENGTH in config.parameters else ""
-        wrong = [*differences("input", INPUTS, metadata.inputs), *differences("output", OUTPUTS, metadata.outputs)]
+        size = frame_size(metadata.inputs)
+        required = [tensor for tensor in metadata.inputs if size is None or tensor.name != FRAME]
+        wrong = [*differences("input", INPUTS, required), *differences("output", OUTPUTS, metadata.outputs)]
         if config.max_batch_size < 1:
             wrong.append(f"expected max_batch_size of 1 and up, got {config.max_batch_size}")
         if not length.isdecimal():
@@ -188,7 +220,8 @@ class TritonGenerator:
                 f"model {model!r} version {version} is no generator of faces: {'; '.join(wrong)}:"
                 " see the README of face_gan for what it must have"
             )
-        self._served[model, version] = _Served(int(config.max_batch_size), int(length))
+        on = config.parameters[CONDITIONED_ON].string_value if CONDITIONED_ON in config.parameters else ""
+        self._served[model, version] = _Served(int(config.max_batch_size), int(length), on == CENTROID, size)
         return self._served[model, version]
 
     async def _versions(self, model: str) -> list[str]:
@@ -271,6 +304,7 @@ def _newest(versions: Sequence[str]) -> str:
 
 
 def _together(prompts: Sequence[Prompt], size: int) -> Sequence[Prompt]:
-    """Return the first prompts, at most ``size``, whose conditionings are equally long."""
-    length = len(prompts[0].conditioning) if prompts else 0
-    return list(takewhile(lambda prompt: len(prompt.conditioning) == length, prompts[:size]))
+    """Return the first prompts, at most ``size``, that fit into one tensor each: as long, and with a frame or none."""
+    shapes = [(len(prompt.conditioning), prompt.frame is None) for prompt in prompts[:size]]
+    count = sum(1 for _ in takewhile(lambda shape: shape == shapes[0], shapes))
+    return prompts[:count]
