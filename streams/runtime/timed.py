@@ -9,6 +9,10 @@ from typing import Any, Protocol, TypeVar, cast
 S = TypeVar("S")
 
 
+#: What services hold beside ports: values, which are nobody's answer to wait for.
+_VALUES = ("policy", "plan", "now", "cohort", "second")
+
+
 class Observe(Protocol):
     """Takes in one call that has ended, well or not."""
 
@@ -23,7 +27,7 @@ def timed(services: S, observe: Observe) -> S:
     ports = {
         field.name: _Timed(field.name, getattr(services, field.name), observe)
         for field in dataclasses.fields(services)
-        if field.name not in ("policy", "plan", "now")
+        if field.name not in _VALUES
     }
     return dataclasses.replace(services, **cast(dict[str, Any], ports))
 
