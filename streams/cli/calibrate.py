@@ -14,6 +14,7 @@ from rich.table import Table
 
 from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.core.gallery import Origin
+from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ def identities(
     as_json: Json = False,
 ) -> None:
     """Calibrate from labelled images: each against its person's others, and against everybody else."""
+    if s_norm and cohort is None:
+        raise BadInput("expected strangers to normalise scores by, got none: name their folder with --cohort")
     from streams.tools.rates.evidence import of_identities
     from streams.tools.rates.labels import identities_in, images_in
 
@@ -262,6 +265,8 @@ def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wi
     from streams.tools.rates.reports import calibration_html
 
     settings = read_settings()
+    if wish.targets.second_fmr is not None and second_fingerprint(settings) is None:
+        raise BadInput("expected a second verifier to require, got none: set LIKENESS_SECOND_EMBEDDER=dlib-resnet")
     name, html = named(wish.output), wish.report or wish.output.with_suffix(".html")
     require_writable(wish.output, html)
     base = load_policy(wish.base) if wish.base else None

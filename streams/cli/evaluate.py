@@ -84,9 +84,9 @@ def identities(
     settings = read_settings()
     require_writable(report)
     policy = _policy(settings)
+    cohort = load_cohort(policy, settings)
     images = identities_in(folder)
     seen, space = asyncio.run(seen_files(settings, [image.path for image in images]))
-    cohort = load_cohort(policy, settings)
     measured = evaluate_identities(images, seen, policy, space, cohort=cohort, resamples=resamples)
     _finish(measured, f"Evaluation: {folder.name}", report, as_json)
 

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from typer.testing import CliRunner
 
+from streams.cli.main import build
 from streams.core.biometrics.agreement import agreement
 from streams.core.biometrics.comparisons import Comparisons
 from streams.core.gallery import Origin, Reference
@@ -187,3 +189,17 @@ def test_pairs_are_held_to_both_as_well():
     assert said.agreement is not None
     assert (said.agreement.second.fnmr, said.agreement.both.fnmr, said.agreement.both.fmr) == (1.0, 1.0, 0.0)
     assert set(said.verdicts) == {"second-verifier"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"), [(["--second-fmr", "0.01"], "LIKENESS_SECOND_EMBEDDER"), (["--s-norm"], "--cohort")]
+)
+def test_what_cannot_be_required_is_refused_before_any_image_is_looked_at(tmp_path: Path, arguments, remedy):
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / "a.png").write_bytes(b"no image")
+    with pytest.raises(BadInput, match=remedy):
+        CliRunner().invoke(
+            build(),
+            ["calibrate", "identities", str(tmp_path), "--output", str(tmp_path / "out.toml"), *arguments],
+            catch_exceptions=False,
+        )
