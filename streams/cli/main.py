@@ -23,6 +23,7 @@ from streams.cli import (
     gallery,
     intake,
     judge,
+    looks,
     parts,
     requests,
     schema,
@@ -67,7 +68,7 @@ def build() -> typer.Typer:
     )
     for module in (
         *(demo, parts, work, intake, requests, watch, judge),
-        *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, drift, schema),
+        *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, drift, looks, schema),
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):

@@ -64,6 +64,8 @@ class Face:
     """Variance of the Laplacian of the grey 160 x 160 crop, 0 and up; small is blurred."""
     rough: Rough | None = None
     """None where the embedding was computed in 32-bit floats."""
+    portrait: Pixels | None = None
+    """The face upright, and some of what is around it, from which it is told how it looks; small."""
 
     @property
     def side(self) -> float:

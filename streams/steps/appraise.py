@@ -15,6 +15,7 @@ from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
 from streams.steps.consent import answer, register_of
+from streams.steps.explain import explanations
 from streams.steps.looks import look, look_again
 
 
@@ -62,13 +63,16 @@ async def appraise(
         timings["second_look"] = _share(began, len(looked))
 
     now = services.now()
-    appraised = []
+    judged = {}
     for key, one in looked.items():
         judgement = decide(one.measurement, services.policy, answers[key].consent, answers[key].unmet)
         args = (subjects[key], one.measurement, judgement, services.policy)
-        judged = verdict.verdict(*args, now=now, timings_ms=timings)
-        appraised.append(Appraised(judged, one.measurement, one.embedding))
-    return appraised
+        judged[key] = verdict.verdict(*args, now=now, timings_ms=timings)
+    told = await explanations(judged, {key: one.sighting for key, one in looked.items()}, services)
+    return [
+        Appraised(judged[key].model_copy(update={"explanations": told.get(key)}), one.measurement, one.embedding)
+        for key, one in looked.items()
+    ]
 
 
 def _share(began: float, samples: int) -> float:

@@ -17,9 +17,12 @@ from streams.adapters.engines.networks import FaceNetworks, FastEmbedder
 from streams.adapters.engines.self_check import self_check
 from streams.adapters.facenet.crops import ALIGNMENT, cut_out, sharpness
 from streams.adapters.facenet.detector import DETECTOR, Detector, Found
+from streams.adapters.facenet.portrait import portrait
 from streams.adapters.facenet.weights import Published, published
 from streams.adapters.images.decode import Decode, decode_here
+from streams.adapters.looks.measure import looks
 from streams.adapters.precision.choice import fast_embedder
+from streams.core.explain.look import Look
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.imprints import Imprints
 from streams.core.similarity import unit
@@ -40,6 +43,7 @@ class _Seen:
     largest: Found
     crop: Pixels
     views: Views
+    portrait: Pixels | None
 
 
 def embedding_space(settings: Settings) -> EmbeddingSpace:
@@ -109,6 +113,11 @@ class FaceEngine:
         imprints = iter(self._copies.imprints(seen, mirrored=True))
         return [one if isinstance(one, Undecodable) else next(imprints) for one in looked]
 
+    def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        """Say how each face looks, in order; None where its landmarks are in no face."""
+        found = iter(looks([one.portrait for one in faces if one.portrait is not None], self._networks.landmarks))
+        return [None if one.portrait is None else next(found) for one in faces]
+
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:
         found = iter(self._detector.find([each for each in group if not isinstance(each, Undecodable)]))
         looked: list[_Seen | Examined] = []
@@ -116,10 +125,11 @@ class FaceEngine:
             if isinstance(each, Undecodable):
                 looked.append(each)
             elif faces := next(found):
-                views = self._copies.views(each, faces[0].landmarks)
-                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views))
+                kept = portrait(each, faces[0].landmarks)
+                views, crop = self._copies.views(each, kept), cut_out(each, faces[0].box)
+                looked.append(_Seen(len(faces), faces[0], crop, views, kept))
             else:
-                looked.append(Sighting(0, None, self._copies.views(each, ())))
+                looked.append(Sighting(0, None, self._copies.views(each, None)))
         return looked
 
     def _sightings(self, seen: Sequence[_Seen]) -> list[Sighting]:
@@ -145,7 +155,8 @@ class FaceEngine:
 
 def _sighting(seen: _Seen, raw: Embedding, rough: Rough | None) -> Sighting:
     largest = seen.largest
-    face = Face(raw, largest.box, largest.landmarks, largest.probability, sharpness(seen.crop))
+    sharp = sharpness(seen.crop)
+    face = Face(raw, largest.box, largest.landmarks, largest.probability, sharp, portrait=seen.portrait)
     return _embedded(Sighting(seen.faces, face, seen.views), raw, rough)
 
 

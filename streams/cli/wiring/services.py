@@ -103,6 +103,7 @@ async def open_services(
             examiner=examiner,
             lone_examiner=lone_examiner,
             imprinter=examiner,
+            describer=examiner,
             gallery=gallery,
             originals=originals,
             images=images,
@@ -110,6 +111,7 @@ async def open_services(
             consent=SqlConsentRegister(database),
             policy=policy,
             now=partial(datetime.now, UTC),
+            explain=settings.explain,
         )
 
 
