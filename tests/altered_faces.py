@@ -51,6 +51,10 @@ def darkened(picture: Pixels, place: Affine) -> Pixels:
     return _levels(picture * 0.5)
 
 
+def noisy_as_film(picture: Pixels, place: Affine) -> Pixels:
+    return _levels(picture + np.random.default_rng(0).normal(0, 25, picture.shape))
+
+
 def unaltered(picture: Pixels, place: Affine) -> Pixels:
     return picture
 

@@ -66,6 +66,8 @@ class Face:
     """None where the embedding was computed in 32-bit floats."""
     portrait: Pixels | None = None
     """The face upright, and some of what is around it, from which it is told how it looks; small."""
+    features: npt.NDArray[np.float32] | None = None
+    """What the network's last layer makes the embedding of; None of rough ones, and where the engine does not tell."""
 
     @property
     def side(self) -> float:

@@ -1,6 +1,7 @@
 """Explanations on real networks: of a face in which one thing was changed, that thing is named first."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -9,9 +10,10 @@ import pytest
 from streams.adapters.facenet.align import aligned_face
 from streams.adapters.images.decode import encode_png
 from streams.core.explain.compare import explain
-from streams.core.explain.look import Look
+from streams.core.explain.look import Look, Measure
 from streams.core.explain.spread import Spread, pooled
 from streams.core.faces import Face, Pixels, Sighting
+from streams.events import Explanation
 from streams.settings import Settings
 from tests.altered_faces import (
     Alteration,
@@ -19,6 +21,7 @@ from tests.altered_faces import (
     darkened,
     hair_replaced,
     mouth_moved,
+    noisy_as_film,
     skin_darkened,
     unaltered,
 )
@@ -64,16 +67,21 @@ def spread(compared: Compared) -> Spread:
     return spread
 
 
-def differences(studio: Studio, compared: Compared, spread: Spread, alter: Alteration) -> dict[str, float]:
-    """Return the median |z| of each explanation, over samples that were altered."""
-    told: dict[str, list[float]] = {}
+def altered(studio: Studio, compared: Compared, spread: Spread, alter: Alteration) -> Iterator[tuple[Explanation, ...]]:
+    """Give the explanations of each sample that was altered."""
     for picture, face, references in compared:
         place = aligned_face(np.array(face.landmarks))
         assert place is not None
-        [altered] = faces_of(studio, [alter(picture, place)])
-        looks = studio.engine.describe([altered]) if altered else []
-        for one in [each for look in looks if look for each in explain(look, references, spread)]:
-            told.setdefault(one.name, []).append(abs(one.z))
+        [now] = faces_of(studio, [alter(picture, place)])
+        looks = studio.engine.describe([now]) if now else []
+        yield from (explain(look, references, spread) for look in looks if look)
+
+
+def differences(studio: Studio, compared: Compared, spread: Spread, alter: Alteration) -> dict[str, float]:
+    """Return the median |z| of each explanation, over samples that were altered."""
+    told: dict[str, list[float]] = {}
+    for one in [each for found in altered(studio, compared, spread, alter) for each in found]:
+        told.setdefault(one.name, []).append(abs(one.z))
     return {name: float(np.median(values)) for name, values in told.items()}
 
 
@@ -83,7 +91,7 @@ def differences(studio: Studio, compared: Compared, spread: Spread, alter: Alter
         (skin_darkened, {"skin-tone"}),
         (mouth_moved, {"mouth", "mouth-width", "mouth-height"}),
         (hair_replaced, {"upper-band"}),
-        (blurred, {"sharpness"}),
+        (blurred, {"sharpness", "stability"}),
         (darkened, {"brightness", "exposure"}),
     ],
 )
@@ -120,3 +128,30 @@ def test_how_a_face_looks_does_not_depend_on_its_company_or_its_file(studio: Stu
 def test_a_face_without_a_portrait_has_no_look(studio: Studio, compared: Compared):
     nowhere = partial(Face, compared[0][1].embedding, (0, 0, 9, 9), (), 1.0, 1.0)
     assert studio.engine.describe([nowhere()]) == [None]
+
+
+def test_noise_makes_an_embedding_less_stable(studio: Studio, compared: Compared, spread: Spread):
+    plain, noisy = (
+        float(np.median([one.z for one in of_stability(studio, compared, spread, alter)]))
+        for alter in (unaltered, noisy_as_film)
+    )
+    print(plain, noisy)
+    assert abs(plain) < 1.5
+    assert noisy < -5
+
+
+def test_stability_is_told_only_by_the_layer_that_made_the_embedding(studio: Studio, compared: Compared):
+    face = compared[0][1]
+    [look] = studio.engine.describe([face])
+    [other, unknown] = studio.engine.describe([replace(face, embedding=-face.embedding), replace(face, features=None)])
+
+    assert look is not None
+    assert 0.5 < look.measures[Measure.STABILITY] < 1
+    for one in (other, unknown):
+        assert one is not None
+        assert one.measures.keys() == look.measures.keys() - {Measure.STABILITY}
+
+
+def of_stability(studio: Studio, compared: Compared, spread: Spread, alter: Alteration) -> list[Explanation]:
+    told = [each for one in altered(studio, compared, spread, alter) for each in one]
+    return [one for one in told if one.name == Measure.STABILITY]

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from streams.core.explain.compare import TELLING, explain, telling
 from streams.core.explain.look import COLUMNS, ROWS, VALUES, Look, Measure, Region, outline
 from streams.core.explain.spread import LEAST, OWN, PEOPLE, PRIOR, Spread, Usual, noise, pooled
+from streams.core.explain.stability import Head, stability
 from streams.core.explain.tone import lab, linear, typology_angle
 from streams.events import Explanation
 
@@ -145,3 +146,23 @@ def test_the_typology_angle_is_that_of_the_published_example():
 def test_lab_has_white_black_and_red_where_the_standard_has_them():
     light = linear(np.array([[255, 255, 255], [0, 0, 0], [255, 0, 0]], np.uint8))
     np.testing.assert_allclose(lab(light), [[100, 0, 0], [0, 0, 0], [53.24, 80.09, 67.20]], atol=0.05)
+
+
+def test_stability_is_one_where_nothing_drops_out_matters_and_falls_as_features_matter_alone():
+    head = Head(np.eye(4, 64, dtype=np.float32), np.array([5, 0, 0, 0], np.float32))
+    nothing, little, much = (stability(np.full(64, size, np.float32), head) for size in (0.0, 0.5, 5.0))
+
+    assert nothing == 1.0
+    assert nothing > little > much > 0
+
+
+def test_stability_is_the_papers_formula():
+    drawn = np.random.default_rng(1)
+    head = Head(drawn.normal(size=(8, 32)).astype(np.float32), drawn.normal(size=8).astype(np.float32))
+    features = drawn.random(32).astype(np.float32)
+    masks = (np.random.default_rng(0).random((100, 32)) < 0.4) / 0.4
+    x = (features * masks) @ head.weights.T + head.bias
+    x = x / np.linalg.norm(x, axis=1, keepdims=True)
+    total = sum(np.linalg.norm(x[i] - x[j]) for i in range(100) for j in range(i + 1, 100))
+
+    assert stability(features, head) == pytest.approx(2 / (1 + np.exp(2 / 100**2 * total)), abs=1e-5)

@@ -20,9 +20,11 @@ from streams.adapters.facenet.detector import DETECTOR, Detector, Found
 from streams.adapters.facenet.portrait import portrait
 from streams.adapters.facenet.weights import Published, published
 from streams.adapters.images.decode import Decode, decode_here
+from streams.adapters.looks.head import load_head, stability_of
 from streams.adapters.looks.measure import looks
 from streams.adapters.precision.choice import fast_embedder
-from streams.core.explain.look import Look
+from streams.core.explain.look import Look, Measure
+from streams.core.explain.stability import Head
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.imprints import Imprints
 from streams.core.similarity import unit
@@ -46,6 +48,14 @@ class _Seen:
     portrait: Pixels | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """What an embedder says of a face."""
+
+    vector: Embedding
+    features: Floats | None = None
+
+
 def embedding_space(settings: Settings) -> EmbeddingSpace:
     """Return the space that the settings name. Loads nothing and needs no torch; hashes a file that was brought."""
     return _space(published(settings))
@@ -55,7 +65,11 @@ class FaceEngine:
     """Images to sightings; used by one thread at a time."""
 
     def __init__(
-        self, networks: FaceNetworks, decode: Decode = decode_here, copies: CopyDescriptor | None = None
+        self,
+        networks: FaceNetworks,
+        decode: Decode = decode_here,
+        copies: CopyDescriptor | None = None,
+        head: Head | None = None,
     ) -> None:
         """Take loaded networks; ``load`` makes them.
 
@@ -63,7 +77,9 @@ class FaceEngine:
             networks: What finds faces and embeds them.
             decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
             copies: Describes pictures; None = by the perceptual hash.
+            head: The embedder's last layer, where it is known: how stable embeddings are is told by it.
         """
+        self._head = head
         self._decode = decode
         self._copies = copies or CopyHash(networks.landmarks)
         self._detector = Detector(networks.detect)
@@ -81,10 +97,11 @@ class FaceEngine:
         """
         exact = engines.load(settings, report)
         copies = copy_descriptor(settings, exact.landmarks)
-        engine = cls(exact, decode, copies)
+        head = load_head(settings)
+        engine = cls(exact, decode, copies, head)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
-        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, head)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
@@ -116,7 +133,11 @@ class FaceEngine:
     def describe(self, faces: Sequence[Face]) -> list[Look | None]:
         """Say how each face looks, in order; None where its landmarks are in no face."""
         found = iter(looks([one.portrait for one in faces if one.portrait is not None], self._networks.landmarks))
-        return [None if one.portrait is None else next(found) for one in faces]
+        return [None if one.portrait is None else self._with_stability(next(found), one) for one in faces]
+
+    def _with_stability(self, look: Look, face: Face) -> Look:
+        stable = stability_of(face, self._head)
+        return look if stable is None else replace(look, measures={**look.measures, Measure.STABILITY: stable})
 
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:
         found = iter(self._detector.find([each for each in group if not isinstance(each, Undecodable)]))
@@ -146,26 +167,30 @@ class FaceEngine:
         # An error as large as a similarity says nothing, nor does a vector without direction: embedded again at once.
         if not length > fast.scaled_error:
             return _sighting(seen, self._embed(seen.crop[np.newaxis])[0], None)
-        return _sighting(seen, raw, Rough(fast.precision, fast.scaled_error / length, seen.crop))
+        return _sighting(seen, _Embedded(raw), Rough(fast.precision, fast.scaled_error / length, seen.crop))
 
-    def _embed(self, crops: Pixels) -> Floats:
-        """Embed crops, uint8 (N, 160, 160, 3), as float32 (N, d)."""
-        return self._networks.embed(self._networks.normalised(crops))
+    def _embed(self, crops: Pixels) -> list[_Embedded]:
+        """Embed crops, uint8 (N, 160, 160, 3), with the features where the engine tells them."""
+        faces, whole = self._networks.normalised(crops), self._networks.embed_whole
+        if whole is None:
+            return [_Embedded(vector) for vector in self._networks.embed(faces)]
+        return [_Embedded(*each) for each in zip(*whole(faces), strict=True)]
 
 
-def _sighting(seen: _Seen, raw: Embedding, rough: Rough | None) -> Sighting:
+def _sighting(seen: _Seen, raw: _Embedded, rough: Rough | None) -> Sighting:
     largest = seen.largest
     sharp = sharpness(seen.crop)
-    face = Face(raw, largest.box, largest.landmarks, largest.probability, sharp, portrait=seen.portrait)
+    face = Face(raw.vector, largest.box, largest.landmarks, largest.probability, sharp, portrait=seen.portrait)
     return _embedded(Sighting(seen.faces, face, seen.views), raw, rough)
 
 
-def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighting:
+def _embedded(sighting: Sighting, raw: _Embedded, rough: Rough | None) -> Sighting:
     """Return what was seen with this embedding of its face."""
     if sighting.largest is None:
         return sighting
     try:
-        return replace(sighting, largest=replace(sighting.largest, embedding=unit(raw), rough=rough))
+        face = replace(sighting.largest, embedding=unit(raw.vector), rough=rough, features=raw.features)
+        return replace(sighting, largest=face)
     except ValueError:
         # A vector without direction is near nobody and far from nobody: nothing was seen that can be judged.
         return replace(sighting, faces=0, largest=None)
