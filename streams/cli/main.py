@@ -14,6 +14,7 @@ import typer
 from streams.cli import (
     audit,
     calibrate,
+    clips,
     consent,
     copies,
     dlq,
@@ -67,7 +68,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        *(demo, parts, work, intake, requests, watch, judge),
+        *(demo, parts, work, intake, requests, watch, judge, clips),
         *(gallery, copies, consent, forget, audit, calibrate, evaluate, dlq, drift, looks, schema),
     ):
         module.add_to(app)

@@ -3,15 +3,16 @@
 import hashlib
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from streams.core.enrolment import require_name
-from streams.core.faces import Sighting, Undecodable
+from streams.core.faces import Face, Sighting, Undecodable
 from streams.core.subject import Subject
 from streams.errors import BadInput
 from streams.events import ImageRef, SampleJudged
 from streams.ports import Services
-from streams.steps.appraise import appraise
+from streams.steps.appraise import Appraised, appraise
 
 
 def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
@@ -23,10 +24,30 @@ def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
     return [(path, _read(path)) for path in paths]
 
 
+@dataclass(frozen=True, eq=False)
+class AppraisedFile:
+    """One file, and what came of it."""
+
+    path: Path
+    result: Appraised | Undecodable
+    face: Face | None
+    """The largest face in it."""
+
+
 async def judge_files(
     files: Sequence[tuple[Path, bytes]], identity: str, services: Services
 ) -> list[tuple[Path, SampleJudged | Undecodable]]:
     """Return the verdict on each file, or why it is no image that can be judged.
+
+    Raises:
+        BadInput: If ``identity`` is no name.
+    """
+    appraised = await appraise_files(files, identity, services)
+    return [(one.path, one.result if isinstance(one.result, Undecodable) else one.result.judged) for one in appraised]
+
+
+async def appraise_files(files: Sequence[tuple[Path, bytes]], identity: str, services: Services) -> list[AppraisedFile]:
+    """Return the verdict on each file, with what it rests on.
 
     Raises:
         BadInput: If ``identity`` is no name.
@@ -40,9 +61,11 @@ async def judge_files(
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
     gallery_version = await services.gallery.version()
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    verdicts = dict(zip(sightings, (one.judged for one in appraised), strict=True))
+    results = dict(zip(sightings, appraised, strict=True))
     return [
-        (path, one if isinstance(one, Undecodable) else verdicts[str(number)])
+        AppraisedFile(path, one, None)
+        if isinstance(one, Undecodable)
+        else AppraisedFile(path, results[str(number)], one.largest)
         for number, ((path, _), one) in enumerate(zip(files, seen, strict=True))
     ]
 

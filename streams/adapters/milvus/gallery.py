@@ -24,10 +24,11 @@ from streams.adapters.milvus.schema import (
     look_row,
     reference_of,
     reference_row,
+    spread_of,
     vector_of,
 )
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, is_name, removal, require_name
-from streams.core.explain.look import KIND, Look
+from streams.core.explain.look import Look
 from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
@@ -208,8 +209,7 @@ class MilvusGallery:
 
     def _spread(self, rows: Rows) -> Spread | None:
         found = rows.by_key(self._collections.meta, [SPREAD], ["value"])
-        spread = Spread.model_validate_json(found[0]["value"]) if found else None
-        return spread if spread and spread.kind == KIND else None
+        return spread_of(found[0]["value"]) if found else None
 
     def _ids(self, rows: Rows, collection: Collection, identity: str) -> set[str]:
         return {row[collection.key] for row in rows.where(collection, "identity", identity, [])}

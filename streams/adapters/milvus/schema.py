@@ -14,6 +14,7 @@ from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from streams.core.enrolment import checked_vector
 from streams.core.explain.look import DIMENSION, KIND, VALUES, Look, Measure, Region
+from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.errors import BadInput
@@ -182,6 +183,11 @@ def look_of(row: Mapping[str, Any]) -> Look | None:
         return None
     measures = {Measure(name): float(value) for name, value in json.loads(row["measures"]).items()}
     return Look(measures, vector_of(row["regions"]).reshape(len(Region), VALUES))
+
+
+def spread_of(text: str) -> Spread | None:
+    """Return a spread; None where another release measured it, in another way."""
+    return Spread.model_validate_json(text) if json.loads(text)["kind"] == KIND else None
 
 
 def vector_of(values: Any) -> Embedding:
