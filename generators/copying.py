@@ -32,7 +32,7 @@ def copy_rate(samples: Pixels, originals: Pixels, bits: int = NEAR_COPY) -> floa
 def _hashed(pictures: Pixels) -> npt.NDArray[np.float32]:
     """Return the bits of whole pictures as 0 and 1, shape (n, 256)."""
     hashes = CopyHash(_no_landmarks)
-    return np.stack([bits for (bits,) in hashes.imprints([hashes.views(one, ()) for one in pictures])])
+    return np.stack([bits for (bits,) in hashes.imprints([hashes.views(one, None) for one in pictures])])
 
 
 def _no_landmarks(faces: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -41,6 +41,27 @@ def drawn(seeds: Sequence[int], size: int) -> Floats:
     return np.stack([_generator(seed).standard_normal(size, dtype=np.float32) for seed in seeds])
 
 
+def walk(anchor: Floats, frames: int, seed: int, strength: float, turn: float = 0.5) -> Floats:
+    """Walk smoothly around an anchor, as the frames of a clip do: z_t = z0 sqrt(1 - s^2) + s (e cos wt + f sin wt).
+
+    e and f are two draws of N(0, I), so every frame lies as far from the anchor as ``wander`` would take it.
+
+    Args:
+        anchor: z0, shape (d,).
+        frames: How many, 1 and up.
+        seed: Which walk.
+        strength: s, in [0, 1].
+        turn: How much of a full turn the walk takes, first frame to last.
+
+    Returns:
+        z, shape (frames, d).
+    """
+    e, f = _generator(seed).standard_normal((2, len(anchor)))
+    angles = 2 * np.pi * turn * np.arange(frames)[:, np.newaxis] / max(1, frames - 1)
+    walked = anchor * np.sqrt(1 - strength**2) + strength * (e * np.cos(angles) + f * np.sin(angles))
+    return np.asarray(walked, dtype=np.float32)
+
+
 def _generator(seed: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=_DRAWN))
 

@@ -245,6 +245,22 @@ class SecondOpinion(BaseModel):
     """To the renormalised centroid of these references; left out where there is none, or no face."""
 
 
+class Explanation(BaseModel):
+    """One difference between a sample and the references of whom it should show: told, and never decided by."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    name: str
+    """What differs, such as ``mouth``, ``skin-tone`` or ``sharpness``."""
+    text: str
+    z: float
+    """By how many times ``noise``; of a region only what is above 0 is a difference."""
+    noise: float
+    """Standard deviation, in the measure's own unit, by which one more reference would differ from these."""
+    references: int
+    """That the sample was compared with."""
+
+
 class SampleJudged(Body):
     """The verdict on one sample, with the evidence. Carries no embedding and no name of a person."""
 
@@ -290,6 +306,8 @@ class SampleJudged(Body):
     """Faces found; None where there is no image."""
     face_box: tuple[float, float, float, float] | None = None
     """Left, top, right, bottom in pixels of the judged image."""
+    explanations: tuple[Explanation, ...] | None = None
+    """How the face differs from the references, the most first; left out where nothing was compared."""
     limits: dict[str, float]
     false_match_rate: float | None = None
     """Calibrated FMR at ``similarity``; None while the policy is uncalibrated."""

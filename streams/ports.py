@@ -15,7 +15,9 @@ from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
 from streams.core.drift.plan import Plan
 from streams.core.erasure import Erasure, Inventory, Mentions, Swept
-from streams.core.faces import Embedding, EmbeddingSpace, Examined, Pixels, Sighting, Undecodable
+from streams.core.explain.look import Look
+from streams.core.explain.spread import Spread
+from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Sighting, Undecodable
 from streams.core.gallery import Identity, Neighbourhood, Origin, Reference
 from streams.core.imprints import Descriptor, Imprints, Original
 from streams.core.ledger import Outcome, Registered, Registration
@@ -23,6 +25,7 @@ from streams.core.policy import Policy
 from streams.core.records import Record
 from streams.core.redrive import Redrive
 from streams.events import GenerationRequested, Headers, ImageRef, NearOriginal, OriginalKind
+from streams.settings import Explained
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,13 @@ class TwofoldExaminer(Examiner, Protocol):
 
     async def look_again(self, sightings: Sequence[Sighting]) -> list[Sighting]:
         """Return the same, in order, with every rough face embedded in 32-bit floats."""
+
+
+class Describer(Protocol):
+    """Says how faces look: what differences are explained by."""
+
+    async def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        """Return how each face looks, in order; None where its landmarks are in no face."""
 
 
 class Imprinter(Protocol):
@@ -138,8 +148,12 @@ class Searched(Protocol):
 class Gallery(Searched, Protocol):
     """Who is enrolled, in one embedding space. Similarity is cosine in [-1, 1], larger is nearer."""
 
-    async def enrol(self, identity: Identity, references: Sequence[Reference]) -> str:
+    async def enrol(
+        self, identity: Identity, references: Sequence[Reference], looks: Mapping[str, Look] | None = None
+    ) -> str:
         """Put an identity with all its references, replacing what it had; return the new gallery version.
+
+        ``looks`` says how references look, by id. It is evidence alone, and part of no version.
 
         Raises BadInput where its origin differs from the gallery's domain.
         """
@@ -152,6 +166,18 @@ class Gallery(Searched, Protocol):
 
     async def references(self, identity: str) -> list[Reference]:
         """Return the identity's references, ordered by id."""
+
+    async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
+        """Return how the references of the named identities look, by reference id, where that is known."""
+
+    async def put_looks(self, identity: str, looks: Mapping[str, Look]) -> None:
+        """Store how references of somebody look, by their ids: as ``enrol`` does, for those enrolled without."""
+
+    async def put_spread(self, spread: Spread) -> None:
+        """Store how much pictures of one person differ, over all people."""
+
+    async def spread(self) -> Spread | None:
+        """Return what was stored of it; None where that was never measured."""
 
     async def version(self) -> str:
         """Return the gallery's version: it changes with every enrolment and removal. Empty gallery: ``""``."""
@@ -507,6 +533,7 @@ class Services:
     lone_examiner: Examiner
     """Examines in a child process of its own, so that an image that kills its reader kills no other; never rough."""
     imprinter: Imprinter
+    describer: Describer
     gallery: Gallery
     originals: Originals
     images: Images
@@ -518,6 +545,8 @@ class Services:
     """Strangers by whom the policy has similarities normalised; None where it compares plain ones."""
     second: SecondVerifier | None = None
     """None where one verifier is enough."""
+    explain: Explained = "flagged"
+    """Which verdicts say how the face differs from the references."""
 
 
 @dataclass(frozen=True)

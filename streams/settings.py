@@ -46,6 +46,10 @@ Part = Literal["kafka", "triton", "milvus", "ledger", "images"]
 PARTS: tuple[Part, ...] = get_args(Part)
 
 
+Explained = Literal["flagged", "all", "off"]
+"""Which verdicts say how the face differs from the references."""
+
+
 class Settings(BaseSettings):
     """Everything that can be set. An address that is not set is that of the embedded part, where one runs."""
 
@@ -87,6 +91,9 @@ class Settings(BaseSettings):
 
     copy_descriptor: Path | None = None
     """An ONNX or TorchScript network, such as SSCD, that recognises copies in the place of the perceptual hash."""
+
+    explain: Explained = "flagged"
+    """Which verdicts say how the face differs from the asked identity's references: of flagged samples, all or none."""
 
     engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
     """What runs both networks in 32-bit floats; torch is the reference, and twice as slow."""

@@ -26,6 +26,7 @@ _FIELDS = (
     "second",
     "nearest",
     "faces",
+    "explanations",
     "originals",
     "policy_version",
     "embedding_space",
@@ -96,8 +97,15 @@ def _table(rows: list[dict[str, Any]]) -> Table:
     for row in rows:
         colour = {"accepted": "green", "flagged": "yellow"}.get(row["decision"], "red")
         similarity = "" if row["similarity"] is None else f"{row['similarity']:.4f}"
-        why = "\n".join(reason["text"] for reason in row["reasons"])
+        why = "\n".join([*(reason["text"] for reason in row["reasons"]), *_differences(row["explanations"] or [])])
         nearest = "\n".join(f"{near['identity']} {near['similarity']:.4f}" for near in row["nearest"])
         decision = f"[{colour}]{row['decision']}[/]"
         table.add_row(escape(Path(row["image"]).name), decision, similarity, escape(why), escape(nearest))
     return table
+
+
+def _differences(explanations: list[dict[str, Any]]) -> list[str]:
+    from streams.core.explain.compare import telling
+    from streams.events import Explanation
+
+    return [one.text for one in telling([Explanation(**one) for one in explanations])]

@@ -14,6 +14,7 @@ import typer
 from streams.cli import (
     audit,
     calibrate,
+    clips,
     consent,
     copies,
     dlq,
@@ -23,6 +24,7 @@ from streams.cli import (
     gallery,
     intake,
     judge,
+    looks,
     parts,
     requests,
     schema,
@@ -68,8 +70,9 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     for module in (
-        *(demo, parts, work, intake, requests, watch, judge),
-        *(gallery, copies, second, consent, forget, audit, calibrate, evaluate, record, replay, dlq, drift, schema),
+        *(demo, parts, work, intake, requests, watch, judge, clips),
+        *(gallery, copies, second, consent, forget, audit, calibrate, evaluate, record, replay, dlq, drift, looks),
+        schema,
     ):
         module.add_to(app)
     for entry in importlib.metadata.entry_points(group="likeness.commands"):

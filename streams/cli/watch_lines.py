@@ -10,6 +10,7 @@ from rich.text import Text
 from streams import topics
 from streams.cli.terminal.output import printable
 from streams.core.deadletter import explanation
+from streams.core.explain.compare import telling
 from streams.events import Decision, DriftAlerted, SampleJudged, TrainingAdvised
 
 _VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
@@ -61,9 +62,9 @@ def for_reading(topic: str, record: Any) -> Text:
 def _verdict(judged: SampleJudged) -> Text:
     similarity = "" if judged.similarity is None else f"  similarity {judged.similarity:.4f}"
     what = f"{judged.identity}{similarity}  {judged.sample_id[:8]}"
-    if judged.decision is Decision.ACCEPTED:
-        return _lines("✓", "green", what, [])
-    return _lines("✗", "yellow", what, [f"{reason.code.value}: {reason.text}" for reason in judged.reasons])
+    why = [f"{reason.code.value}: {reason.text}" for reason in judged.reasons]
+    why += [printable(one.text) for one in telling(judged.explanations or ())]
+    return _lines(*("✓", "green") if judged.decision is Decision.ACCEPTED else ("✗", "yellow"), what, why)
 
 
 def _of_charts(told: DriftAlerted | TrainingAdvised) -> Text:

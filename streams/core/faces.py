@@ -66,6 +66,10 @@ class Face:
     """None where the embedding was computed in 32-bit floats."""
     second: Embedding | None = None
     """In the space of the second verifier; None where none is set up, or it finds no direction."""
+    portrait: Pixels | None = None
+    """The face upright, and some of what is around it, from which it is told how it looks; small."""
+    features: npt.NDArray[np.float32] | None = None
+    """What the network's last layer makes the embedding of; None of rough ones, and where the engine does not tell."""
 
     @property
     def side(self) -> float:

@@ -26,6 +26,8 @@ class Appraised:
     measurement: Measurement
     embedding: Embedding | None
     """What the similarities are of; None where no face was seen."""
+    sighting: Sighting
+    """What the verdict is on."""
 
 
 async def appraise(
@@ -67,7 +69,7 @@ async def appraise(
         judgement = decide(one.measurement, services.policy, answers[key].consent, answers[key].unmet)
         args = (subjects[key], one.measurement, judgement, services.policy)
         judged = verdict.verdict(*args, now=now, timings_ms=timings)
-        appraised.append(Appraised(judged, one.measurement, one.embedding))
+        appraised.append(Appraised(judged, one.measurement, one.embedding, one.sighting))
     return appraised
 
 

@@ -30,6 +30,7 @@ from streams.ports import Services
 from streams.steps.appraise import appraise
 from streams.steps.consent import answer, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, refused, unpublished
+from streams.steps.explain import explained
 
 #: From this attempt on a sample is examined alone, in a child process.
 ALONE_FROM_ATTEMPT = 3
@@ -135,6 +136,7 @@ async def _look(
     sightings = {key: seen for key, seen in examined.items() if isinstance(seen, Sighting)}
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
+    appraised = await explained(appraised, services)
     judged = [
         verdict.outcome(one.judged, one.measurement, trace_of(candidates[one.judged.sample_id].message.headers))
         for one in appraised

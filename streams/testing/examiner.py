@@ -7,8 +7,10 @@ from dataclasses import replace
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from streams.core.explain.look import COLUMNS, ROWS, Look, Measure, Region, outline
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
-from streams.core.imprints import Descriptor, Imprint, Imprints, Measure
+from streams.core.imprints import Descriptor, Imprint, Imprints
+from streams.core.imprints import Measure as ImprintMeasure
 from streams.core.similarity import unit
 from streams.events import DeadReason
 from streams.testing.images import DIMENSION
@@ -25,14 +27,14 @@ STUB_SPACE = EmbeddingSpace(
 
 
 #: What copies of such pictures are recognised by.
-STUB_DESCRIPTOR = Descriptor("stub-256", "", 256, Measure.BITS, "first row")
+STUB_DESCRIPTOR = Descriptor("stub-256", "", 256, ImprintMeasure.BITS, "first row")
 
 #: Directions on one side of which, or on the other, each of the 256 bits places what a picture shows.
 _SIDES = np.random.default_rng(0).normal(size=(256, DIMENSION))
 
 
 class StubExaminer:
-    """Implements ``ports.TwofoldExaminer`` and ``ports.Imprinter`` on what ``streams.testing.images.picture`` draws."""
+    """Implements ``ports.TwofoldExaminer``, ``Imprinter`` and ``Describer`` on what ``images.picture`` draws."""
 
     def __init__(
         self,
@@ -75,6 +77,9 @@ class StubExaminer:
     def descriptor(self) -> Descriptor:
         return STUB_DESCRIPTOR
 
+    async def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        return [_look(one) for one in faces]
+
     async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
         return [tuple(_imprint(view) for view in one.views) for one in sightings]
 
@@ -111,6 +116,12 @@ def _read(encoded: bytes, error: float) -> Examined:
         ),
         (pixels,),
     )
+
+
+def _look(face: Face) -> Look:
+    """What a picture shows is in every region of it."""
+    picture = np.resize(face.embedding, (len(Region), ROWS, COLUMNS, 3)).astype(np.float32)
+    return Look({Measure.SHARPNESS: face.sharpness}, outline(picture))
 
 
 def _both_ways(views: Sequence[Pixels]) -> Imprints:

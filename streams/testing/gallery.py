@@ -6,6 +6,8 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, removal, require_name
+from streams.core.explain.look import Look
+from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
 from streams.core.similarity import rounded
@@ -20,18 +22,23 @@ class InMemoryGallery:
         self._identities: dict[str, Identity] = {}
         self._references: dict[str, list[Reference]] = {}
         self._samples: dict[str, Embedding] = {}
+        self._looks: dict[str, dict[str, Look]] = {}
+        self._spread: Spread | None = None
         self._version = ""
 
-    async def enrol(self, identity: Identity, references: Sequence[Reference]) -> str:
+    async def enrol(
+        self, identity: Identity, references: Sequence[Reference], looks: Mapping[str, Look] | None = None
+    ) -> str:
         check_enrolment(identity, references, self._space, await self.domain())
         self._identities[identity.identity] = identity
         self._references[identity.identity] = sorted(references, key=lambda each: each.reference_id)
+        self._looks[identity.identity] = dict(looks or {})
         self._version = next_version(self._version, enrolment(identity, references))
         return self._version
 
     async def remove(self, identity: str) -> str:
         if self._identities.pop(identity, None) is not None:
-            del self._references[identity]
+            del self._references[identity], self._looks[identity]
             self._version = next_version(self._version, removal(identity)) if self._identities else ""
         return self._version
 
@@ -43,6 +50,18 @@ class InMemoryGallery:
 
     async def references(self, identity: str) -> list[Reference]:
         return list(self._references.get(identity, ()))
+
+    async def put_looks(self, identity: str, looks: Mapping[str, Look]) -> None:
+        self._looks[identity] = self._looks.get(identity, {}) | dict(looks)
+
+    async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
+        return {name: dict(self._looks[name]) for name in names if self._looks.get(name)}
+
+    async def put_spread(self, spread: Spread) -> None:
+        self._spread = spread
+
+    async def spread(self) -> Spread | None:
+        return self._spread
 
     async def search(
         self, probes: Sequence[Embedding], *, identities: int = 5, references: int = 3

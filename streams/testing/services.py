@@ -86,6 +86,7 @@ def services(*, ledger: Ledger, consent: ConsentRegister, **overrides: Any) -> S
         "examiner": examiner,
         "lone_examiner": StubExaminer(),
         "imprinter": examiner,
+        "describer": examiner,
         "gallery": InMemoryGallery(STUB_SPACE),
         "originals": InMemoryOriginals(STUB_DESCRIPTOR),
         "images": MemoryImages(),

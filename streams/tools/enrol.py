@@ -10,6 +10,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from streams.core.consent import Consent, Entry, Purpose, Terms, state
+from streams.core.explain.look import Look
 from streams.core.faces import only_face
 from streams.core.gallery import Identity, Origin, Reference, reference_id
 from streams.core.imprints import Original
@@ -118,14 +119,15 @@ async def _enrol_person(person: Path, services: Services, origin: Origin, *, pro
         await _enter(identity, consent, services)  # so that whoever looks it up finds why
         report.refused = refusal
         return report
-    references, originals = await _references(person, identity, origin, services, report)
+    references, looks, originals = await _references(person, identity, origin, services, report)
     if not references:
         report.refused = "no image shows exactly one face"
         return report
     await _enter(identity, consent, services)
     # First: no photograph may be enrolled of which a copy would come through.
     await replace_photographs(identity, originals, services)
-    await enrol_everywhere(summarise(identity, references, protected=consent.protected), references, services)
+    summary = summarise(identity, references, protected=consent.protected)
+    await enrol_everywhere(summary, references, services, looks)
     report.references = len(references)
     return report
 
@@ -167,25 +169,29 @@ def _entries(identity: str, consent: ConsentFile) -> list[Entry]:
 
 async def _references(
     person: Path, identity: str, origin: Origin, services: Services, report: Enrolled
-) -> tuple[list[Reference], list[Original]]:
+) -> tuple[list[Reference], dict[str, Look], list[Original]]:
     readable = await asyncio.to_thread(_read_images, person, report)
     references: dict[str, Reference] = {}
+    looks: dict[str, Look] = {}
     originals: list[Original] = []
     for start in range(0, len(readable), BATCH):
         batch = readable[start : start + BATCH]
         examined = await examine_exactly([data for _, data in batch], services.examiner)
         usable: list[tuple[Reference, bytes]] = []
-        for (name, data), seen in zip(batch, examined, strict=True):
-            face = only_face(seen)
+        faces = [only_face(seen) for seen in examined]
+        described = iter(await services.describer.describe([one for one in faces if not isinstance(one, str)]))
+        for (name, data), face in zip(batch, faces, strict=True):
             if isinstance(face, str):
                 report.skipped[name] = face
                 continue
             ref = await services.images.put(data)
             key = reference_id(identity, ref.sha256)
             references[key] = Reference(key, identity, origin, ref.sha256, face.embedding, face.second)
+            look = next(described)
+            looks |= {key: look} if look else {}
             usable.append((references[key], data))
         originals += await photographs(usable, services)
-    return list(references.values()), originals
+    return list(references.values()), looks, originals
 
 
 async def refuse_other_origin(origin: Origin, services: Services) -> None:

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from streams.core.enrolment import require_name
-from streams.core.faces import Sighting, Undecodable
+from streams.core.faces import Face, Sighting, Undecodable
 from streams.core.subject import Subject
 from streams.errors import BadInput
 from streams.events import TERRITORY, ImageRef, SampleJudged
 from streams.ports import Services
-from streams.steps.appraise import appraise
+from streams.steps.appraise import Appraised, appraise
+from streams.steps.explain import explained
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,16 @@ def read_files(paths: Sequence[Path]) -> list[tuple[Path, bytes]]:
     return [(path, _read(path)) for path in paths]
 
 
+@dataclass(frozen=True, eq=False)
+class AppraisedFile:
+    """One file, and what came of it."""
+
+    path: Path
+    result: Appraised | Undecodable
+    face: Face | None
+    """The largest face in it."""
+
+
 async def judge_files(
     files: Sequence[tuple[Path, bytes]], identity: str, services: Services, said: Said | None = None
 ) -> list[tuple[Path, SampleJudged | Undecodable]]:
@@ -63,6 +74,18 @@ async def judge_files(
     Raises:
         BadInput: If ``identity`` is no name.
     """
+    appraised = await appraise_files(files, identity, services, said)
+    return [(one.path, one.result if isinstance(one.result, Undecodable) else one.result.judged) for one in appraised]
+
+
+async def appraise_files(
+    files: Sequence[tuple[Path, bytes]], identity: str, services: Services, said: Said | None = None
+) -> list[AppraisedFile]:
+    """Return the verdict on each file, with what it rests on; arguments as ``judge_files`` takes them.
+
+    Raises:
+        BadInput: If ``identity`` is no name.
+    """
     require_name(identity, "identity")
     encoded = [data for _, data in files]
     started = time.perf_counter()
@@ -72,9 +95,12 @@ async def judge_files(
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
     gallery_version = await services.gallery.version()
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    verdicts = dict(zip(sightings, (one.judged for one in appraised), strict=True))
+    appraised = await explained(appraised, services)
+    results = dict(zip(sightings, appraised, strict=True))
     return [
-        (path, one if isinstance(one, Undecodable) else verdicts[str(number)])
+        AppraisedFile(path, one, None)
+        if isinstance(one, Undecodable)
+        else AppraisedFile(path, results[str(number)], one.largest)
         for number, ((path, _), one) in enumerate(zip(files, seen, strict=True))
     ]
 

@@ -1,8 +1,9 @@
 """Enrolment for the second verifier: beside the first one's, from the same images."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from streams.core.explain.look import Look
 from streams.core.faces import only_face
 from streams.core.gallery import Identity, Reference
 from streams.core.similarity import centroid, concentration
@@ -26,7 +27,9 @@ class Added:
     """References that the second verifier does not have, to why: of their people it accepts nothing."""
 
 
-async def enrol_everywhere(identity: Identity, references: Sequence[Reference], services: Services) -> None:
+async def enrol_everywhere(
+    identity: Identity, references: Sequence[Reference], services: Services, looks: Mapping[str, Look] | None = None
+) -> None:
     """Enrol somebody in the place of what they were, for both verifiers where there are two.
 
     The second one first: cut off in between, the two have other references, or another number of them, until the same
@@ -34,7 +37,7 @@ async def enrol_everywhere(identity: Identity, references: Sequence[Reference], 
     """
     if services.second is not None:
         await _enrol(identity, references, services.second)
-    await services.gallery.enrol(identity, references)
+    await services.gallery.enrol(identity, references, looks)
 
 
 async def add_second(services: Services, report: Callable[[int, int], None] = lambda _, __: None) -> Added:

@@ -55,10 +55,13 @@ async def enrol_synthetic(
     artist = _Artist(services, model, version)
     people = await _different_people(count, artist, seed)
     anchors = dict(zip(names, people, strict=True))
-    for name, found in (await _references(anchors, artist, references)).items():
+    for name, made in (await _references(anchors, artist, references)).items():
+        found, faces = [reference for reference, _ in made], [face for _, face in made]
+        described = zip(found, await services.describer.describe(faces), strict=True)
+        looks = {reference.reference_id: look for reference, look in described if look}
         identity = summarise(name, found, conditioning={model: anchors[name]})
         await services.consent.grant(name, evidence=_EVIDENCE, at=services.now(), expires=None)
-        await enrol_everywhere(identity, found, services)
+        await enrol_everywhere(identity, found, services, looks)
         report(name)
     return list(anchors)
 
@@ -104,9 +107,9 @@ async def _different_people(count: int, artist: _Artist, seed: int) -> list[tupl
 
 async def _references(
     anchors: Mapping[str, tuple[float, ...]], artist: _Artist, wanted: int
-) -> dict[str, list[Reference]]:
+) -> dict[str, list[tuple[Reference, Face]]]:
     """Make references around every anchor, of all of them together, until each has enough that show one face."""
-    found: dict[str, dict[str, Reference]] = {name: {} for name in anchors}
+    found: dict[str, dict[str, tuple[Reference, Face]]] = {name: {} for name in anchors}
     strengths = [float(strength) for strength in np.linspace(NEAREST, FARTHEST, wanted)]
     turn = 0
     while lacking := [name for name in anchors if len(found[name]) < wanted]:
@@ -123,6 +126,6 @@ async def _references(
                 if seen is not None:
                     key, face = reference_id(name, seen[0].sha256), seen[1]
                     one = Reference(key, name, Origin.SYNTHETIC, seen[0].sha256, face.embedding, face.second)
-                    found[name][key] = one
+                    found[name][key] = (one, face)
         turn += 1
     return {name: list(references.values())[:wanted] for name, references in found.items()}

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 
 from streams.adapters.copies.hash import HASH, CopyHash
+from streams.adapters.facenet.portrait import portrait
 from streams.adapters.images.decode import decode_here, encode_png
 from streams.adapters.milvus.originals import MilvusOriginals
 from streams.core.faces import Sighting, Undecodable
@@ -80,7 +81,7 @@ async def engine(studio: Studio, pictures: list[bytes]) -> tuple[dict[str, float
 
     async def views() -> None:
         for each, landmarks in zip(pixels, marks, strict=True):
-            copies.views(each, landmarks)
+            copies.views(each, portrait(each, landmarks))
 
     async def imprint() -> None:
         studio.engine.imprint(seen)

@@ -52,7 +52,7 @@ def test_an_onnx_network_describes_pictures_by_vectors_of_unit_length(tmp_path: 
     file = network(tmp_path / "tiny.v1.onnx")
     copies = CopyNetwork.load(file, settings(file))
 
-    views = [copies.views(one, ()) for one in (picture(1), picture(1, 160), picture(2))]
+    views = [copies.views(one, None) for one in (picture(1), picture(1, 160), picture(2))]
     (one,), (larger,), (other,) = copies.imprints(views)
 
     assert np.linalg.norm(one) == pytest.approx(1, abs=1e-6)
@@ -68,7 +68,7 @@ def test_a_picture_is_given_as_imagenet_has_it(tmp_path: Path):
     file = network(tmp_path / "tiny.onnx")
     copies = CopyNetwork.load(file, settings(file))
 
-    [(white,)] = copies.imprints([copies.views(np.full((64, 64, 3), 255, np.uint8), ())])
+    [(white,)] = copies.imprints([copies.views(np.full((64, 64, 3), 255, np.uint8), None)])
 
     expected = np.repeat([(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225], CELLS * CELLS)
     np.testing.assert_allclose(white, expected / np.linalg.norm(expected), atol=1e-5)
@@ -78,8 +78,8 @@ def test_the_mirror_image_of_an_original_is_described_too(tmp_path: Path):
     file = network(tmp_path / "tiny.onnx")
     copies = CopyNetwork.load(file, settings(file))
 
-    [(upright, mirrored)] = copies.imprints([copies.views(picture(1), ())], mirrored=True)
-    [(sample,)] = copies.imprints([copies.views(picture(1)[:, ::-1], ())])
+    [(upright, mirrored)] = copies.imprints([copies.views(picture(1), None)], mirrored=True)
+    [(sample,)] = copies.imprints([copies.views(picture(1)[:, ::-1], None)])
 
     assert similarity(sample, mirrored) > 0.999
     assert similarity(sample, upright) < 0.9
@@ -89,7 +89,7 @@ def test_a_network_of_any_size_of_picture_gets_the_size_that_is_usual(tmp_path: 
     file = network(tmp_path / "free.onnx", side="side")
     copies = CopyNetwork.load(file, settings(file))
 
-    [view] = copies.views(picture(1), ())
+    [view] = copies.views(picture(1), None)
     assert view.shape == (SIDE, SIDE, 3)
     assert copies.what.dimension == 48
 
@@ -110,8 +110,8 @@ def test_a_torchscript_network_does_as_well(tmp_path: Path):
     file = network(tmp_path / "tiny.onnx", side=SIDE)
     script, same = (CopyNetwork.load(one, settings(one)) for one in (tmp_path / "tiny.torchscript.pt", file))
 
-    [(one,)] = script.imprints([script.views(picture(3), ())])
-    [(other,)] = same.imprints([same.views(picture(3), ())])
+    [(one,)] = script.imprints([script.views(picture(3), None)])
+    [(other,)] = same.imprints([same.views(picture(3), None)])
     np.testing.assert_allclose(one, other, atol=1e-5)
 
 

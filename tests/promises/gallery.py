@@ -5,11 +5,13 @@ tests/integration.
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pytest
 
+from streams.core.explain.look import COLUMNS, ROWS, Look, Measure, Region, outline
+from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.core.similarity import centroid, concentration
@@ -18,6 +20,8 @@ from streams.ports import Gallery
 from streams.testing.gallery import InMemoryGallery
 
 SPACE = EmbeddingSpace("facenet-128", "ab" * 32, 128, "mtcnn", "box", "whitened")
+
+SPREAD = Spread(people=5, references=15, measures={Measure.SHARPNESS: 0.25}, regions={})
 
 #: One unit of the last decimal of a similarity, and room for binary fractions.
 ONE_STEP = 1.0001e-4
@@ -311,3 +315,53 @@ async def test_an_embedding_that_is_taken_out_is_gone_and_no_other(gallery: Gall
     assert list(await gallery.recall(["a" * 32, "b" * 32])) == ["b" * 32]
     await gallery.unremember(["a" * 32, "b" * 32, 'no" name'])
     assert await gallery.recall(["a" * 32, "b" * 32]) == {}
+
+
+def looks_of(references: Sequence[Reference], seed: int) -> dict[str, Look]:
+    drawn = np.random.default_rng(seed)
+    return {
+        one.reference_id: Look(
+            {Measure.SHARPNESS: float(drawn.normal()), Measure.SKIN_TONE: 45.0},
+            outline(drawn.normal(size=(len(Region), ROWS, COLUMNS, 3)).astype(np.float32)),
+        )
+        for one in references
+    }
+
+
+def assert_same_looks(found: Mapping[str, Look], expected: Mapping[str, Look]) -> None:
+    assert found.keys() == expected.keys()
+    for key, look in expected.items():
+        assert found[key].measures == look.measures
+        np.testing.assert_array_equal(found[key].regions, look.regions)
+
+
+async def test_how_references_look_comes_back_exactly_and_goes_with_them(gallery: Gallery) -> None:
+    references = references_of("anna", vectors(3, seed=1))
+    looks = looks_of(references, seed=2)
+    await gallery.enrol(identity_of(references), references, looks)
+    await enrol(gallery, "bert", seed=3)
+    found = await gallery.looks(["anna", "bert", "nobody"])
+    assert found.keys() == {"anna"}
+    assert_same_looks(found["anna"], looks)
+
+    fewer = dict(list(looks.items())[:1])
+    await gallery.enrol(identity_of(references), references, fewer)
+    assert_same_looks((await gallery.looks(["anna"]))["anna"], fewer)
+    await gallery.put_looks("anna", looks)
+    assert_same_looks((await gallery.looks(["anna"]))["anna"], looks)
+    await gallery.remove("anna")
+    assert await gallery.looks(["anna"]) == {}
+
+
+async def test_how_references_look_is_no_part_of_the_version(gallery: Gallery) -> None:
+    references = await enrol(gallery, "anna", seed=1)
+    before = await gallery.version()
+    await gallery.put_looks("anna", looks_of(references, seed=2))
+    await gallery.put_spread(SPREAD)
+    assert await gallery.version() == before
+
+
+async def test_the_spread_that_was_stored_last_comes_back(gallery: Gallery) -> None:
+    for people in (5, 6):
+        await gallery.put_spread(SPREAD.model_copy(update={"people": people}))
+        assert await gallery.spread() == SPREAD.model_copy(update={"people": people})

@@ -18,12 +18,12 @@ class CopyDescriptor(Protocol):
     def what(self) -> Descriptor:
         """What the imprints are."""
 
-    def views(self, picture: Pixels, landmarks: Sequence[tuple[float, float]]) -> Views:
+    def views(self, picture: Pixels, portrait: Pixels | None) -> Views:
         """Return what is needed of a picture: small, and quickly made.
 
         Args:
             picture: uint8 (H, W, 3).
-            landmarks: Eyes, nose and mouth corners of its largest face; empty where it shows none.
+            portrait: Of its largest face, as ``portrait`` makes it; None where it shows none.
         """
 
     def imprints(self, pictures: Sequence[Views], *, mirrored: bool = False) -> list[Imprints]:

@@ -9,9 +9,10 @@ import numpy as np
 from PIL import Image
 
 from streams.adapters.copies.descriptor import Views
-from streams.adapters.facenet.align import Affine, aligned_face, warped
+from streams.adapters.facenet.align import Affine, warped
 from streams.adapters.facenet.detector import DETECTOR
 from streams.adapters.facenet.landmarks import LOOKS, Landmarks, settle
+from streams.adapters.facenet.portrait import PLACE, SIDE
 from streams.core.faces import Pixels
 from streams.core.imprints import Descriptor, Imprint, Imprints, Measure
 from streams.errors import Unready
@@ -22,10 +23,6 @@ SIZE = 16
 ALIGNED = 160
 #: Side of what is kept of a whole picture, in pixels: what the hash looks at.
 WHOLE = 64
-#: What is kept of a face, in pixels: the aligned one, of more than the hash looks at, and a quarter of its side around
-#: it, so that it can still be turned and shifted.
-_NATIVE, _AROUND = 84, 21
-_KEPT = _NATIVE + 2 * _AROUND
 
 HASH = Descriptor(
     name="phash-256",
@@ -34,7 +31,7 @@ HASH = Descriptor(
     measure=Measure.BITS,
     views=(
         f"{DETECTOR}; landmarks again at {LOOKS} looks, Umeyama to ArcFace's template,"
-        f" {_NATIVE} x {_NATIVE} and then {ALIGNED} x {ALIGNED}, bilinear;"
+        f" {SIDE} x {SIDE} and then {ALIGNED} x {ALIGNED}, bilinear;"
         f" whole picture, {WHOLE} x {WHOLE}, Lanczos"
     ),
 )
@@ -60,21 +57,16 @@ class CopyHash:
         self._landmarks = landmarks
         self._hash = imagehash.phash
 
-    def views(self, picture: Pixels, landmarks: Sequence[tuple[float, float]]) -> Views:
-        """Return the whole picture, 64 x 64, and where there is a face, 126 x 126 around it, upright."""
+    def views(self, picture: Pixels, portrait: Pixels | None) -> Views:
+        """Return the whole picture, 64 x 64, and where there is a face, its portrait."""
         small = Image.fromarray(picture).resize((WHOLE, WHOLE), Image.Resampling.LANCZOS)
         whole = np.array(small, dtype=np.uint8)
-        aligned = aligned_face(np.array(landmarks, dtype=np.float64)) if landmarks else None
-        if aligned is None:
-            return (whole,)
-        around = np.array([[1, 0, -_AROUND], [0, 1, -_AROUND], [0, 0, _NATIVE]]) / _NATIVE
-        return (whole, warped(picture, aligned @ around, _KEPT))
+        return (whole,) if portrait is None else (whole, portrait)
 
     def imprints(self, pictures: Sequence[Views], *, mirrored: bool = False) -> list[Imprints]:
         """Return the bits of each view as 0 and 1, float32 (256,)."""
         faces = [views[1] for views in pictures if len(views) > 1]
-        start = np.array([[_NATIVE, 0, _AROUND], [0, _NATIVE, _AROUND]], dtype=np.float64)
-        places = iter(settle(faces, [start] * len(faces), self._landmarks))
+        places = iter(settle(faces, [PLACE] * len(faces), self._landmarks))
         made = []
         for whole, *face in pictures:
             upright = [whole, *(_cut_out(one, next(places)) for one in face)]

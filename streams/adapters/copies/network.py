@@ -66,7 +66,7 @@ class CopyNetwork:
         )
         return cls(run, what, side)
 
-    def views(self, picture: Pixels, landmarks: Sequence[tuple[float, float]]) -> Views:
+    def views(self, picture: Pixels, portrait: Pixels | None) -> Views:
         """Return the whole picture, squeezed to what the network takes."""
         squeezed = Image.fromarray(picture).resize((self._side, self._side), Image.Resampling.BILINEAR)
         return (np.array(squeezed, dtype=np.uint8),)

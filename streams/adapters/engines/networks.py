@@ -21,6 +21,9 @@ Run = Callable[[Floats], list[Floats]]
 Embed = Callable[[Floats], Floats]
 """Takes faces as float32 (N, 160, 160, 3), normalised; returns embeddings (N, d)."""
 
+EmbedWhole = Callable[[Floats], tuple[Floats, Floats]]
+"""Takes faces as ``Embed`` does; returns embeddings (N, d), and what the last layer made them of, (N, features)."""
+
 EmbedFast = Callable[[Floats], tuple[Floats, Floats]]
 """Takes faces as ``Embed`` does; returns embeddings (N, d), and lengths (N,): theirs before they had unit length."""
 
@@ -51,6 +54,8 @@ class FaceNetworks:
     """What is published of the embedder."""
     fast: FastEmbedder | None = None
     """Embeds a face the first time it is looked at; None where the exact one does."""
+    embed_whole: EmbedWhole | None = None
+    """As ``embed``, in the same time; None where the engine does not tell the features."""
 
     def normalised(self, crops: Pixels) -> Floats:
         """Return crops, uint8 (N, 160, 160, 3), as the embedder takes them."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from streams.adapters.engines.networks import EmbedFast, Floats, Run
+from streams.adapters.engines.networks import EmbedFast, EmbedWhole, Floats, Run
 from streams.adapters.facenet.weights import FACENET_PYTORCH, Published, load_embedder, published
 from streams.cards import ModelCard, read_card, write_card
 from streams.errors import Unready, WeightsUnusable
@@ -87,6 +87,16 @@ def as_embedder(run: Run) -> EmbedFast:
     def embed(faces: Floats) -> tuple[Floats, Floats]:
         embeddings, _features, lengths = run(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
         return embeddings, lengths.reshape(-1)
+
+    return embed
+
+
+def as_whole_embedder(run: Run) -> EmbedWhole:
+    """Return the embedder that a loaded ``EMBED`` is, with the features."""
+
+    def embed(faces: Floats) -> tuple[Floats, Floats]:
+        embeddings, features, _lengths = run(np.ascontiguousarray(faces.transpose(0, 3, 1, 2)))
+        return embeddings, features
 
     return embed
 

@@ -30,7 +30,7 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
         providers = settings.providers.split(",")
         network = partial(onnx_sessions.network, threads=settings.threads, providers=providers)
     propose, refine, output, embed = (network(folder / name) for name in onnx_models.FILES)
-    stages, embedder = mtcnn.Networks(propose, refine, output), onnx_models.as_embedder(embed)
+    stages, whole = mtcnn.Networks(propose, refine, output), onnx_models.as_whole_embedder(embed)
 
     def detect(images: Sequence[Pixels], smallest: int) -> list[tuple[Floats, Floats, Floats]]:
         return mtcnn.detect(images, stages, smallest=smallest, thresholds=THRESHOLDS, factor=FACTOR)
@@ -38,4 +38,4 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     def landmarks(faces: Floats) -> Floats:
         return mtcnn.landmarks(faces, output)
 
-    return FaceNetworks(detect, lambda faces: embedder(faces)[0], landmarks, published(settings))
+    return FaceNetworks(detect, lambda faces: whole(faces)[0], landmarks, published(settings), embed_whole=whole)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from streams.adapters.facenet.align import Affine, aligned_face, moved, warped
+from streams.adapters.facenet.align import Affine, Points, aligned_face, moved, warped
 from streams.core.faces import Pixels
 
 Floats = npt.NDArray[np.float32]
@@ -36,24 +36,35 @@ _MIRRORED = [1, 0, 2, 4, 3]
 _CONTRAST = 0.43
 
 
-def settle(pictures: Sequence[Pixels], starts: Sequence[Affine], landmarks: Landmarks) -> list[Affine]:
+def settle(
+    pictures: Sequence[Pixels], starts: Sequence[Affine], landmarks: Landmarks, looks: int = LOOKS
+) -> list[Affine]:
     """Return for each picture what takes an aligned face of side 1 to where it is seen.
 
     Args:
         pictures: uint8 (H, W, 3), each with one face.
         starts: For each picture the same, from a detector's landmarks.
         landmarks: What finds the points.
+        looks: How often each is looked at.
     """
     found = list(starts)
-    for _ in range(LOOKS if found else 0):
-        frames = [_frame(one) for one in found]
-        faces = np.stack([warped(*each, SIDE) for each in zip(pictures, frames, strict=True)])
-        upright, mirrored = np.split(landmarks(_evened(np.concatenate([faces, faces[:, :, ::-1]]))), 2)
-        back = mirrored[:, _MIRRORED] * [-1, 1] + [1, 0]
-        points = (upright + back) / 2 * SIDE
-        seen = [aligned_face(moved(each, frame)) for each, frame in zip(points, frames, strict=True)]
+    for _ in range(looks if found else 0):
+        seen = [aligned_face(one) for one in points_of(pictures, found, landmarks)]
         found = [before if after is None else after for before, after in zip(found, seen, strict=True)]
     return found
+
+
+def points_of(pictures: Sequence[Pixels], places: Sequence[Affine], landmarks: Landmarks) -> list[Points]:
+    """Return the five points of each face, in pixels of its picture; ``places`` says where it is seen, as ``settle``.
+
+    There must be a picture at least.
+    """
+    frames = [_frame(one) for one in places]
+    faces = np.stack([warped(*each, SIDE) for each in zip(pictures, frames, strict=True)])
+    upright, mirrored = np.split(landmarks(_evened(np.concatenate([faces, faces[:, :, ::-1]]))), 2)
+    back = mirrored[:, _MIRRORED] * [-1, 1] + [1, 0]
+    points = (upright + back) / 2 * SIDE
+    return [moved(each, frame) for each, frame in zip(points, frames, strict=True)]
 
 
 def _frame(aligned: Affine) -> Affine:

@@ -17,10 +17,15 @@ from streams.adapters.engines.networks import FaceNetworks, FastEmbedder
 from streams.adapters.engines.self_check import self_check
 from streams.adapters.facenet.crops import ALIGNMENT, cut_out, sharpness
 from streams.adapters.facenet.detector import DETECTOR, Detector, Found
+from streams.adapters.facenet.portrait import portrait
 from streams.adapters.facenet.weights import Published, published
 from streams.adapters.images.decode import Decode, decode_here
+from streams.adapters.looks.head import load_head, stability_of
+from streams.adapters.looks.measure import looks
 from streams.adapters.precision.choice import fast_embedder
 from streams.adapters.second.chosen import SecondEmbedder, second_embedder
+from streams.core.explain.look import Look, Measure
+from streams.core.explain.stability import Head
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.imprints import Imprints
 from streams.core.similarity import unit
@@ -41,8 +46,17 @@ class _Seen:
     largest: Found
     crop: Pixels
     views: Views
+    portrait: Pixels | None
     second_crop: Pixels | None = None
     """The same face as the second verifier takes it; None where there is none."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Embedded:
+    """What an embedder says of a face."""
+
+    vector: Embedding
+    features: Floats | None = None
 
 
 def embedding_space(settings: Settings) -> EmbeddingSpace:
@@ -59,6 +73,7 @@ class FaceEngine:
         decode: Decode = decode_here,
         copies: CopyDescriptor | None = None,
         second: SecondEmbedder | None = None,
+        head: Head | None = None,
     ) -> None:
         """Take loaded networks; ``load`` makes them.
 
@@ -67,7 +82,9 @@ class FaceEngine:
             decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
             copies: Describes pictures; None = by the perceptual hash.
             second: Embeds every face once more; None = one verifier is enough.
+            head: The embedder's last layer, where it is known: how stable embeddings are is told by it.
         """
+        self._head = head
         self._decode = decode
         self._copies = copies or CopyHash(networks.landmarks)
         self._second = second
@@ -86,11 +103,11 @@ class FaceEngine:
         """
         exact = engines.load(settings, report)
         copies = copy_descriptor(settings, exact.landmarks)
-        second = second_embedder(settings, report)
-        engine = cls(exact, decode, copies, second)
+        second, head = second_embedder(settings, report), load_head(settings)
+        engine = cls(exact, decode, copies, second, head)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
-        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, second)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, second, head)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
@@ -120,6 +137,15 @@ class FaceEngine:
         imprints = iter(self._copies.imprints(seen, mirrored=True))
         return [one if isinstance(one, Undecodable) else next(imprints) for one in looked]
 
+    def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        """Say how each face looks, in order; None where its landmarks are in no face."""
+        found = iter(looks([one.portrait for one in faces if one.portrait is not None], self._networks.landmarks))
+        return [None if one.portrait is None else self._with_stability(next(found), one) for one in faces]
+
+    def _with_stability(self, look: Look, face: Face) -> Look:
+        stable = stability_of(face, self._head)
+        return look if stable is None else replace(look, measures={**look.measures, Measure.STABILITY: stable})
+
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:
         found = iter(self._detector.find([each for each in group if not isinstance(each, Undecodable)]))
         looked: list[_Seen | Examined] = []
@@ -127,11 +153,12 @@ class FaceEngine:
             if isinstance(each, Undecodable):
                 looked.append(each)
             elif faces := next(found):
-                views = self._copies.views(each, faces[0].landmarks)
+                kept = portrait(each, faces[0].landmarks)
+                views, crop = self._copies.views(each, kept), cut_out(each, faces[0].box)
                 second = self._second.cut_out(each, faces[0].landmarks) if self._second else None
-                looked.append(_Seen(len(faces), faces[0], cut_out(each, faces[0].box), views, second))
+                looked.append(_Seen(len(faces), faces[0], crop, views, kept, second))
             else:
-                looked.append(Sighting(0, None, self._copies.views(each, ())))
+                looked.append(Sighting(0, None, self._copies.views(each, None)))
         return looked
 
     def _sightings(self, seen: Sequence[_Seen]) -> list[Sighting]:
@@ -158,25 +185,30 @@ class FaceEngine:
         # An error as large as a similarity says nothing, nor does a vector without direction: embedded again at once.
         if not length > fast.scaled_error:
             return _sighting(seen, self._embed(seen.crop[np.newaxis])[0], None)
-        return _sighting(seen, raw, Rough(fast.precision, fast.scaled_error / length, seen.crop))
+        return _sighting(seen, _Embedded(raw), Rough(fast.precision, fast.scaled_error / length, seen.crop))
 
-    def _embed(self, crops: Pixels) -> Floats:
-        """Embed crops, uint8 (N, 160, 160, 3), as float32 (N, d)."""
-        return self._networks.embed(self._networks.normalised(crops))
+    def _embed(self, crops: Pixels) -> list[_Embedded]:
+        """Embed crops, uint8 (N, 160, 160, 3), with the features where the engine tells them."""
+        faces, whole = self._networks.normalised(crops), self._networks.embed_whole
+        if whole is None:
+            return [_Embedded(vector) for vector in self._networks.embed(faces)]
+        return [_Embedded(*each) for each in zip(*whole(faces), strict=True)]
 
 
-def _sighting(seen: _Seen, raw: Embedding, rough: Rough | None) -> Sighting:
+def _sighting(seen: _Seen, raw: _Embedded, rough: Rough | None) -> Sighting:
     largest = seen.largest
-    face = Face(raw, largest.box, largest.landmarks, largest.probability, sharpness(seen.crop))
+    sharp = sharpness(seen.crop)
+    face = Face(raw.vector, largest.box, largest.landmarks, largest.probability, sharp, portrait=seen.portrait)
     return _embedded(Sighting(seen.faces, face, seen.views), raw, rough)
 
 
-def _embedded(sighting: Sighting, raw: Embedding, rough: Rough | None) -> Sighting:
+def _embedded(sighting: Sighting, raw: _Embedded, rough: Rough | None) -> Sighting:
     """Return what was seen with this embedding of its face."""
     if sighting.largest is None:
         return sighting
     try:
-        return replace(sighting, largest=replace(sighting.largest, embedding=unit(raw), rough=rough))
+        face = replace(sighting.largest, embedding=unit(raw.vector), rough=rough, features=raw.features)
+        return replace(sighting, largest=face)
     except ValueError:
         # A vector without direction is near nobody and far from nobody: nothing was seen that can be judged.
         return replace(sighting, faces=0, largest=None)

@@ -9,7 +9,8 @@ from typing import Self, TypeVar
 from streams.adapters.copies.descriptor import described
 from streams.adapters.faces.engine import FaceEngine, embedding_space
 from streams.adapters.images.decoder import DecoderProcess
-from streams.core.faces import EmbeddingSpace, Examined, Sighting, Undecodable
+from streams.core.explain.look import Look
+from streams.core.faces import EmbeddingSpace, Examined, Face, Sighting, Undecodable
 from streams.core.imprints import Descriptor, Imprints
 from streams.errors import Unready
 from streams.settings import Settings
@@ -21,7 +22,7 @@ T = TypeVar("T")
 class FaceExaminer:
     """Examines in a thread of this process, and decodes in another process.
 
-    Implements the ports ``TwofoldExaminer`` and ``Imprinter``.
+    Implements the ports ``TwofoldExaminer``, ``Imprinter`` and ``Describer``.
     """
 
     def __init__(self, settings: Settings, report: Report = silent, *, decoder: DecoderProcess | None = None) -> None:
@@ -67,6 +68,11 @@ class FaceExaminer:
         """Return the same, in order, with every rough face embedded in 32-bit floats."""
         engine = self._opened()
         return await self._run(lambda: engine.look_again(sightings))
+
+    async def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        """Say how each face looks, in order; None where its landmarks are in no face."""
+        engine = self._opened()
+        return await self._run(lambda: engine.describe(faces))
 
     async def imprint(self, sightings: Sequence[Sighting]) -> list[Imprints]:
         """Return the imprints of each picture that was seen, in order."""

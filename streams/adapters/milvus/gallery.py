@@ -12,17 +12,24 @@ from streams.adapters.milvus.calls import Calls, address, require_address
 from streams.adapters.milvus.rows import Hit, Rows
 from streams.adapters.milvus.schema import (
     IDENTITY_FIELDS,
+    LOOK_FIELDS,
     NO_MEANING,
     REFERENCE_FIELDS,
+    Collection,
     Collections,
     Row,
     identity_of,
     identity_row,
+    look_of,
+    look_row,
     reference_of,
     reference_row,
+    spread_of,
     vector_of,
 )
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, is_name, removal, require_name
+from streams.core.explain.look import Look
+from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Origin, Reference, next_version
 from streams.errors import DependencyUnavailable, LikenessError
@@ -30,6 +37,7 @@ from streams.errors import DependencyUnavailable, LikenessError
 T = TypeVar("T")
 
 VERSION = "version"
+SPREAD = "spread"
 
 #: So many rows may lie in Milvus Lite's memory: 500 make a search of a thousand people twice as slow, and writing them
 #: down takes less than a tenth of a second.
@@ -72,9 +80,11 @@ class MilvusGallery:
                 await self._run(self._settle)
         await self._calls.close()
 
-    async def enrol(self, identity: Identity, references: Sequence[Reference]) -> str:
+    async def enrol(
+        self, identity: Identity, references: Sequence[Reference], looks: Mapping[str, Look] | None = None
+    ) -> str:
         async with self._changing:
-            return await self._run(lambda rows: self._enrol(rows, identity, references))
+            return await self._run(lambda rows: self._enrol(rows, identity, references, looks or {}))
 
     async def remove(self, identity: str) -> str:
         async with self._changing:
@@ -96,6 +106,18 @@ class MilvusGallery:
                 for row in rows.where(self._collections.references, "identity", identity, REFERENCE_FIELDS)
             ]
         )
+
+    async def put_looks(self, identity: str, looks: Mapping[str, Look]) -> None:
+        await self._run(lambda rows: self._put_looks(rows, identity, looks))
+
+    async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
+        return await self._run(lambda rows: {name: held for name in names if (held := self._looks(rows, name))})
+
+    async def put_spread(self, spread: Spread) -> None:
+        await self._run(lambda rows: self._put_meta(rows, SPREAD, spread.model_dump_json()))
+
+    async def spread(self) -> Spread | None:
+        return await self._run(self._spread)
 
     async def search(
         self, probes: Sequence[Embedding], *, identities: int = 5, references: int = 3
@@ -136,12 +158,15 @@ class MilvusGallery:
         by_id = {row[collection.key]: vector_of(row[collection.vector]) for row in found}
         return {sample_id: by_id[sample_id] for sample_id in sample_ids if sample_id in by_id}
 
-    def _enrol(self, rows: Rows, identity: Identity, references: Sequence[Reference]) -> str:
+    def _enrol(self, rows: Rows, identity: Identity, references: Sequence[Reference], looks: Mapping[str, Look]) -> str:
         """Make one change of several writes, in the order in which being cut off does the least harm."""
         kept = self._collections
         check_enrolment(identity, references, self._space, self._domain(rows))
         row = identity_row(identity, self._space)
-        before = self._reference_ids(rows, identity.identity)
+        before = self._ids(rows, kept.references, identity.identity)
+        looked = self._ids(rows, kept.looks, identity.identity)
+        self._put_looks(rows, identity.identity, looks)
+        rows.delete(kept.looks, looked - looks.keys())
         rows.upsert(kept.references, [reference_row(each, self._space) for each in references])
         rows.upsert(kept.identities, [row])
         rows.delete(kept.references, before - {each.reference_id for each in references})
@@ -155,7 +180,8 @@ class MilvusGallery:
         """Take the identity's own row out last: while it is there, a removal that was cut off can be seen."""
         kept = self._collections
         version = self._version(rows)
-        rows.delete(kept.references, self._reference_ids(rows, identity))
+        for collection in (kept.looks, kept.references):
+            rows.delete(collection, self._ids(rows, collection, identity))
         if not rows.by_key(kept.identities, [identity], [kept.identities.key]):
             return version
         others = any(row["identity"] != identity for row in rows.all(kept.identities, []))
@@ -173,8 +199,19 @@ class MilvusGallery:
         if keys != {row[collection.key] for row in rows.by_key(collection, keys, [collection.key])}:
             raise DependencyUnavailable("milvus", "embeddings that were just stored are not there: store them again")
 
-    def _reference_ids(self, rows: Rows, identity: str) -> set[str]:
-        collection = self._collections.references
+    def _put_looks(self, rows: Rows, identity: str, looks: Mapping[str, Look]) -> None:
+        rows.upsert(self._collections.looks, [look_row(key, identity, look) for key, look in looks.items()])
+
+    def _looks(self, rows: Rows, identity: str) -> dict[str, Look]:
+        collection = self._collections.looks
+        held = {row[collection.key]: look_of(row) for row in rows.where(collection, "identity", identity, LOOK_FIELDS)}
+        return {key: look for key, look in held.items() if look is not None}
+
+    def _spread(self, rows: Rows) -> Spread | None:
+        found = rows.by_key(self._collections.meta, [SPREAD], ["value"])
+        return spread_of(found[0]["value"]) if found else None
+
+    def _ids(self, rows: Rows, collection: Collection, identity: str) -> set[str]:
         return {row[collection.key] for row in rows.where(collection, "identity", identity, [])}
 
     def _version(self, rows: Rows) -> str:
@@ -182,9 +219,12 @@ class MilvusGallery:
         return str(found[0]["value"]) if found else ""
 
     def _set_version(self, rows: Rows, version: str) -> str:
-        meta = self._collections.meta
-        rows.upsert(meta, [{meta.key: VERSION, meta.vector: list(NO_MEANING), "value": version}])
+        self._put_meta(rows, VERSION, version)
         return version
+
+    def _put_meta(self, rows: Rows, key: str, value: str) -> None:
+        meta = self._collections.meta
+        rows.upsert(meta, [{meta.key: key, meta.vector: list(NO_MEANING), "value": value}])
 
     def _domain(self, rows: Rows) -> Origin | None:
         some = rows.first(self._collections.identities, ["origin"])

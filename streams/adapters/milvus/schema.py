@@ -1,4 +1,4 @@
-"""How a gallery lies in Milvus: four collections for each embedding space, and what their rows mean.
+"""How a gallery lies in Milvus: five collections for each embedding space, and what their rows mean.
 
 Only what Milvus Lite, Milvus 2.3 and later servers all keep exactly is used: text, numbers and float vectors.
 """
@@ -13,6 +13,8 @@ import numpy as np
 from pymilvus import CollectionSchema, DataType, MilvusClient
 
 from streams.core.enrolment import checked_vector
+from streams.core.explain.look import DIMENSION, KIND, VALUES, Look, Measure, Region
+from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.errors import BadInput
@@ -27,6 +29,7 @@ NO_MEANING = (1.0, 0.0)
 
 IDENTITY_FIELDS = ["identity", "centroid", "origin", "references", "concentration", "protected", "conditioning"]
 REFERENCE_FIELDS = ["reference_id", "identity", "origin", "image_sha256", "embedding"]
+LOOK_FIELDS = ["look_id", "identity", "kind", "measures", "regions"]
 
 
 @dataclass(frozen=True)
@@ -45,6 +48,8 @@ class Collections:
     identities: Collection
     references: Collection
     samples: Collection
+    looks: Collection
+    """How references look, by their ids. Galleries of older releases have none: it is made when they are opened."""
     meta: Collection
 
     @classmethod
@@ -55,13 +60,14 @@ class Collections:
             identities=Collection(f"identities_{mark}", "identity", "centroid"),
             references=Collection(f"references_{mark}", "reference_id", "embedding"),
             samples=Collection(f"samples_{mark}", "sample_id", "embedding"),
+            looks=Collection(f"looks_{mark}", "look_id", "regions"),
             meta=Collection(f"meta_{mark}", "key", "no_meaning"),
         )
 
     @property
     def all(self) -> tuple[Collection, ...]:
         """Every collection; ``identities`` comes last, so that it is there only when the others are."""
-        return (self.samples, *self.gallery)
+        return (self.samples, self.looks, *self.gallery)
 
     @property
     def gallery(self) -> tuple[Collection, ...]:
@@ -82,7 +88,7 @@ def collections_beside(present: Iterable[str]) -> list[tuple[Collection, Collect
 
 def schema(collection: Collection, space: EmbeddingSpace) -> CollectionSchema:
     """Return the schema of one collection, with the space's fingerprint as its description."""
-    dimension = len(NO_MEANING) if collection.key == "key" else space.dimension
+    dimension = {"key": len(NO_MEANING), "look_id": DIMENSION}.get(collection.key, space.dimension)
     built = MilvusClient.create_schema(auto_id=False, description=space.fingerprint)
     built.add_field(collection.key, DataType.VARCHAR, is_primary=True, max_length=200)
     built.add_field(collection.vector, DataType.FLOAT_VECTOR, dim=dimension)
@@ -98,6 +104,10 @@ def schema(collection: Collection, space: EmbeddingSpace) -> CollectionSchema:
         built.add_field("identity", DataType.VARCHAR, max_length=200)
         built.add_field("origin", DataType.VARCHAR, max_length=16)
         built.add_field("image_sha256", DataType.VARCHAR, max_length=64)
+    elif collection.key == "look_id":
+        built.add_field("identity", DataType.VARCHAR, max_length=200)
+        built.add_field("kind", DataType.VARCHAR, max_length=32)
+        built.add_field("measures", DataType.VARCHAR, max_length=4096)
     return built
 
 
@@ -154,6 +164,30 @@ def reference_of(row: Mapping[str, Any]) -> Reference:
         image_sha256=row["image_sha256"],
         embedding=vector_of(row["embedding"]),
     )
+
+
+def look_row(reference_id: str, identity: str, look: Look) -> Row:
+    """Return the row of how a reference looks."""
+    return {
+        "look_id": reference_id,
+        "identity": identity,
+        "kind": KIND,
+        "measures": json.dumps(look.measures),
+        "regions": np.asarray(look.regions, dtype=np.float32).reshape(-1),
+    }
+
+
+def look_of(row: Mapping[str, Any]) -> Look | None:
+    """Return how a reference looks; None where another release measured it, in another way."""
+    if row["kind"] != KIND:
+        return None
+    measures = {Measure(name): float(value) for name, value in json.loads(row["measures"]).items()}
+    return Look(measures, vector_of(row["regions"]).reshape(len(Region), VALUES))
+
+
+def spread_of(text: str) -> Spread | None:
+    """Return a spread; None where another release measured it, in another way."""
+    return Spread.model_validate_json(text) if json.loads(text)["kind"] == KIND else None
 
 
 def vector_of(values: Any) -> Embedding:

@@ -141,6 +141,7 @@ async def open_services(
             examiner=examiner,
             lone_examiner=lone_examiner,
             imprinter=examiner,
+            describer=examiner,
             gallery=gallery,
             originals=originals,
             images=images,
@@ -150,6 +151,7 @@ async def open_services(
             now=partial(datetime.now, UTC),
             cohort=cohort,
             second=second,
+            explain=settings.explain,
         )
 
 

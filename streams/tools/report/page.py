@@ -9,7 +9,8 @@ from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from streams.events import DeadReason, NearReference, SampleJudged
+from streams.core.explain.compare import telling
+from streams.events import DeadReason, Explanation, NearReference, SampleJudged
 from streams.tools.report.chart import Bar, bar, chart, tone
 from streams.tools.report.levels import Level, by_reason, by_strength, choose, unmade
 from streams.tools.report.pictures import Picture, picture
@@ -75,6 +76,8 @@ class Card:
     """Left, top, width and height of the face, in per cent of the picture."""
     nearest: tuple[Near, ...]
     bar: Bar | None
+    differences: tuple[Explanation, ...] = ()
+    """How the face differs from the references, the most first; only what is worth telling."""
 
 
 def write(report: ReportData, path: Path) -> None:
@@ -150,6 +153,7 @@ def _card(judged: SampleJudged, report: ReportData, pictures: Callable[[str], Pi
         box=_percent(judged.face_box, shown) if judged.face_box and shown else None,
         nearest=tuple(nearest),
         bar=None if judged.similarity is None else bar(judged.similarity, judged.limits.get("similarity")),
+        differences=telling(judged.explanations or ()),
     )
 
 

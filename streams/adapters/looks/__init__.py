@@ -1,0 +1,1 @@
+"""How a face looks: the pixels behind explanations."""
