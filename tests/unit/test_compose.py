@@ -162,7 +162,7 @@ def test_a_dockerfile_names_only_what_is_there(dockerfile: Path):
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("[engine,postgres,s3]", "[engine,mysql]", "no extra is called mysql"),
+        ("[engine,postgres,replay,s3]", "[engine,mysql]", "no extra is called mysql"),
         ("COPY generators generators", "COPY models models", "there is no models"),
         ("COPY generators generators", "COPY tests tests", ".dockerignore keeps tests"),
         ("LIKENESS_CACHE_DIR", "LIKENESS_CACHE", "no setting is called LIKENESS_CACHE"),

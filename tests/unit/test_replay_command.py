@@ -1,5 +1,6 @@
 """`likeness replay` on a recording alone, with nothing running: results, gates, reports."""
 
+import asyncio
 import json
 from datetime import UTC, datetime
 from pathlib import Path
@@ -105,3 +106,14 @@ def test_what_cannot_be_meant_is_refused(folder: Path, arguments: tuple[str, ...
     done = regate(folder, *arguments)
 
     assert isinstance(done.exception, error), done.output
+
+
+async def test_a_recording_of_nothing_is_replayed_and_passes_no_gate(services: Services, tmp_path: Path):
+    await recorded(tmp_path / "recording", services, await trained(services, steps=1), run="nobody")
+
+    done = await asyncio.to_thread(regate, tmp_path, "--policy", "recorded", "--fail-if", "newly_flagged > 1%")
+
+    assert done.exit_code == 1
+    said = json.loads(done.stdout)
+    assert (said["samples"], said["changed"], said["gate"]["rules"][0]["value"]) == (0, 0, None)
+    assert "Of 0 samples" in (tmp_path / "replay.html").read_text()
