@@ -31,13 +31,16 @@ def publish(result: dict[str, Any], page: Path) -> None:
 def tables(result: dict[str, Any]) -> str:
     """Return both tables as Markdown; the same result gives the same text."""
     known, estimated = result["known"], result["estimated"]
-    rows = [("in control", known["in_control"]), *known["delays"].items()]
+    ladder = len(result["pool"]) > 2  # of one rung it is a step
+    delays = [(name, row) for name, row in known["delays"].items() if ladder or name != LADDER]
+    rows = [("in control", known["in_control"]), *delays]
     scored = ", ".join(f"{count:,} at {strength}" for strength, count in result["pool"].items())
     of_known = (
         f"One person by the DCGAN at strength {IN_CONTROL:.2f} is in control. Samples are drawn from those that were"
         f" scored ({scored}), {EACH} a window. The law is known, the limit {known['limit']:.3f} is that of the"
         f" published tables for {result['arl0_promised']:g} windows, and a drift begins after {ONSET} of them."
-        f" `{LADDER}` goes up one rung every {STEPS_A_RUNG} windows. A delay counts from the drift's first window on."
+        f" A delay counts from the drift's first window on."
+        f"{f' `{LADDER}` goes up one rung every {STEPS_A_RUNG} windows.' if ladder else ''}"
     )
     of_estimated = (
         f"The same where the law is estimated from the first scores of a stream; the drift is a step to"

@@ -18,7 +18,7 @@ from tests.bench.drift.pool import IN_CONTROL, Scores
 from tests.charted import BEGIN, Bench, gallery_of
 
 #: Steps of the run in control and after, and samples in each; the served samples are as many.
-_WELL, _DRIFTED, _EACH = 15, 10, 8
+_WELL, _DRIFTED, _EACH = 15, 40, 8
 _PART_DOUBLED = 4
 
 
