@@ -1,6 +1,7 @@
 """From images of synthetic people to a policy that the judge loads, and to an evaluation: as their users type it."""
 
 import csv
+import importlib.util
 import json
 import os
 import subprocess
@@ -132,6 +133,32 @@ def test_the_gallery_calibrates_itself(likeness: Commands, enrolled: Any):
     assert said["mated"] == references
     assert said["non_mated"] == references * (PEOPLE - 1)
     assert said["comparator"] == "centroid/raw"
+
+
+def test_a_policy_may_require_a_second_verifier_which_is_then_enrolled_for_and_asked(likeness: Commands, enrolled: Any):
+    if importlib.util.find_spec("dlib") is None:
+        absent("dlib is not installed: pip install 'likeness-qc[second]'")
+    image = ("judge", "--identity", "person-1", "people/person-1/1.png")
+    second = {"LIKENESS_SECOND_EMBEDDER": "dlib-resnet"}
+    said = likeness(
+        *("calibrate", "identities", "people", "--origin", "synthetic", "--fmr", "0.01", "--resamples", "50"),
+        *("--second-fmr", "0.05", "--output", "both.toml"),
+        **second,
+    )
+    required = said["second"]
+    assert required["embedding_space"].startswith("dlib-resnet/")
+    assert required["effect"]["both"]["fmr"] <= required["effect"]["first"]["fmr"] <= 0.01
+
+    by_both = {"LIKENESS_POLICY": "both.toml"}
+    assert "likeness-qc[second]" in likeness(*image, status=2, **by_both)
+    assert "likeness index-second" in likeness(*image, status=2, **by_both, **second)
+    added = likeness("index-second", **second)
+    assert (added["identities"], added["enrolled"], added["skipped"]) == (PEOPLE, PEOPLE, {})
+    assert likeness("index-second", **second)["known"] == PEOPLE
+    judged = likeness(*image, **by_both, **second)["images"][0]
+    assert "second-verifier" not in [reason["code"] for reason in judged["reasons"]]
+    assert judged["second"]["references"] == EACH
+    assert judged["second"]["similarity"] >= required["similarity"]
 
 
 def test_reviewed_samples_calibrate_by_the_share_of_good_ones_that_is_flagged(likeness: Commands, enrolled: Any):
