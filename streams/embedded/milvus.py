@@ -51,6 +51,8 @@ def start(plan: Plan, log_path: Path, hold: Sequence[int] = ()) -> Child:
     # -P: a file of the folder that somebody stands in must not be taken for a module.
     module = [sys.executable, "-P", "-m", "milvus_lite", "server"]
     options = ["--data-dir", str(plan.data), "--host", HOST, "--port", str(plan.port)]
+    # One request after the other: two writers at once tear its log, and a kill loses what follows the tear.
+    options += ["--max-workers", "1"]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     # It closes its files in order on SIGINT, and not on SIGTERM.
     return Child.start("Milvus Lite", [*module, *options], environment, log_path, stop_signal=signal.SIGINT, hold=hold)
