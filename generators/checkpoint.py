@@ -141,6 +141,7 @@ def export(folder: Path, into: Path) -> None:
     # Moments of latents are differences of large numbers: they stay as they are.
     halved = {name: t if name.endswith(EXACT) else t.half() for name, t in tensors.items()}
     save_file(halved, into / WEIGHTS)
+    (into / WEIGHTS).chmod(0o644)  # a server may run as somebody else
     recipe = {name: value for name, value in meta.config.items() if name not in PATHS}
     _write_meta(replace(meta, config=recipe), into)
 

@@ -35,7 +35,7 @@ class Figures:
     samples: int
     identities: int
     abstained: float
-    """Share of samples in which the engine does not find exactly one face; they are in no other figure."""
+    """Share of samples in which the engine does not find exactly one face; else they count in the copy rate alone."""
     mean_similarity: float = math.nan
     shuffled_similarity: float = math.nan
     rank1: float = math.nan
