@@ -10,7 +10,7 @@ S = TypeVar("S")
 
 
 #: What services hold beside ports: values, which are nobody's answer to wait for.
-_VALUES = ("policy", "plan", "now", "cohort", "second")
+_VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
 
 
 class Observe(Protocol):

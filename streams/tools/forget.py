@@ -194,6 +194,7 @@ def _copies_remain(kept: frozenset[str], *, physically: bool, compacted: bool) -
     remains = [
         Remains("backups and copies, of the database, the images and the gallery", "nothing here reaches them"),
         Remains("logs and reports outside of the data folder", "nothing here knows them"),
+        Remains("source frames of requests", "they show whom the asker chose, which nothing here knows"),
     ]
     if not compacted:
         why = "PostgreSQL keeps old versions of rows until VACUUM FULL, and its WAL and archives as they are set"

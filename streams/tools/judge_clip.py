@@ -8,7 +8,9 @@ from streams.core.clips.frames import Frame
 from streams.core.clips.verdict import ClipVerdict, judge_clip
 from streams.core.faces import Undecodable
 from streams.errors import BadInput
+from streams.events import ReasonCode
 from streams.ports import Services
+from streams.steps.appraise import Appraised
 from streams.tools.judge_files import appraise_files, read_files
 from streams.tools.originals import IMAGE_SUFFIXES
 
@@ -47,13 +49,21 @@ async def judge_frames(numbered: Sequence[tuple[int, Path]], identity: str, serv
     for start in range(0, len(numbered), BATCH):
         part = numbered[start : start + BATCH]
         appraised = await appraise_files(read_files([path for _, path in part]), identity, services)
-        faces = [one.face for one in appraised if one.face]
+        # Nothing is looked into of whom consent does not cover.
+        agreed = [one.face is not None and _agreed(one.result) for one in appraised]
+        faces = [one.face for one, may in zip(appraised, agreed, strict=True) if may and one.face]
         looks = iter(await services.describer.describe(faces) if faces else ())
-        for (index, _), one in zip(part, appraised, strict=True):
+        for (index, _), one, may in zip(part, appraised, agreed, strict=True):
             if isinstance(one.result, Undecodable):
                 raise BadInput(f"{one.path} is no image that can be judged: {one.result.detail}; take it out")
-            judged, look = one.result.judged, next(looks) if one.face else None
+            judged, look = one.result.judged, next(looks) if may else None
             measures = look.measures if look else {}
             about = (judged.decision, judged.similarity, one.result.embedding, measures)
             frames.append(Frame(index, judged.sample_id, *about))
     return judge_clip(frames)
+
+
+def _agreed(result: Appraised | Undecodable) -> bool:
+    if isinstance(result, Undecodable):
+        return False
+    return all(reason.code is not ReasonCode.NO_CONSENT for reason in result.judged.reasons)

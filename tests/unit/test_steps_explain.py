@@ -11,6 +11,7 @@ from streams.core.explain.look import Look
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
+from streams.runtime.timed import timed
 from streams.settings import Explained
 from streams.steps import judge
 from streams.steps.appraise import appraise
@@ -47,6 +48,13 @@ async def test_a_flagged_sample_says_how_its_face_differs(services: Services):
     assert said.explanations is not None
     assert said.explanations[0].z == max(abs(one.z) for one in said.explanations)
     assert {one.references for one in said.explanations} == {4}
+
+
+async def test_a_worker_whose_calls_are_timed_explains_as_well(services: Services):
+    await looked(services)
+
+    said = await verdict(timed(services, lambda *_, **__: None))
+    assert said.explanations is not None
 
 
 @pytest.mark.parametrize(

@@ -154,11 +154,11 @@ class TritonGenerator:
 
         A prompt is at fault if it fails again and again while a prompt that shows nobody is answered each time.
         """
-        frames = [
-            await self._frames.fitted(prompt.frame, *known.frame_size)
-            for prompt in prompts
-            if prompt.frame is not None and known.frame_size is not None
-        ]
+        fitted: dict[bytes, Pixels] = {}  # the samples of a request share its frame
+        for prompt in prompts:
+            if prompt.frame is not None and known.frame_size is not None and prompt.frame not in fitted:
+                fitted[prompt.frame] = await self._frames.fitted(prompt.frame, *known.frame_size)
+        frames = [fitted[prompt.frame] for prompt in prompts if prompt.frame is not None]
         nobody = Prompt(0, (known.conditioning_length**-0.5,) * known.conditioning_length, 0.0)
         for left in reversed(range(_TRIES)):
             try:

@@ -13,6 +13,7 @@ from streams.cli.terminal.output import console
 from streams.settings import Settings
 
 if TYPE_CHECKING:
+    from streams.core.biometrics.cohort import Cohort
     from streams.core.gallery import Reference
     from streams.core.policy import Policy
     from streams.tools.recording.manifest import Selection
@@ -48,6 +49,24 @@ def policy_named(name: str, recording: "Recording") -> "Policy":
     return recording.manifest.policy if name == RECORDED else load_policy(name)
 
 
+def cohort_of(policy: "Policy", name: str, settings: Settings) -> "Cohort | None":
+    """Return the strangers by whom a policy has scores normalised: their file lies beside its own.
+
+    Raises:
+        PolicyRefused: If there is none, as of a recorded policy.
+    """
+    from streams.cli.wiring.services import load_cohort
+    from streams.errors import PolicyRefused
+
+    if policy.normalisation is None:
+        return None
+    if name == RECORDED:
+        raise PolicyRefused(
+            f"policy {policy.version} normalises scores, and a recording holds no cohort: name the policy's own file"
+        )
+    return load_cohort(policy, settings.model_copy(update={"policy": name}))
+
+
 async def standing_of(settings: Settings, recording: "Recording") -> "Standing":
     """Ask who agrees now, where the ledger is known."""
     from streams.adapters.ledger.consent import SqlConsentRegister
@@ -72,11 +91,12 @@ async def bench_for(
     policy: "Policy",
     standing: "Standing",
     gallery: WhichGallery,
+    cohort: "Cohort | None" = None,
 ) -> "AsyncIterator[tuple[Bench, str, Sequence[Reference]]]":
     """Load the networks, and give what judges, with the gallery's version and references."""
     from streams.adapters.faces.examiner import FaceExaminer
     from streams.cli.wiring.addresses import addressed
-    from streams.cli.wiring.services import examining_services, load_cohort
+    from streams.cli.wiring.services import examining_services
     from streams.core.policy import refuse_elsewhere, refuse_without_second
     from streams.tools.replay.enrolled import gallery_for
     from streams.tools.replay.rejudge import Bench, OriginalsAsRecorded, Register
@@ -88,7 +108,6 @@ async def bench_for(
             refuse_elsewhere(policy, embedding_space=space, domain=domain)
             names = await live.gallery.names()
             references = [one for name in names for one in await live.gallery.references(name)]
-            cohort = load_cohort(policy, settings)
             bench = Bench(
                 live.examiner, live.imprinter, live.gallery, live.originals, register, policy, now, cohort, live.second
             )
@@ -101,10 +120,7 @@ async def bench_for(
     try:
         enrolled = await gallery_for(recording, examiner, standing.forgotten)
         held = recording.manifest.gallery
-        bench = Bench(
-            *(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now),
-            cohort=load_cohort(policy, settings),
-        )
+        bench = Bench(examiner, examiner, enrolled, OriginalsAsRecorded(), register, policy, now, cohort)
         yield bench, held.version if held is not None else "", enrolled.references
     finally:
         await examiner.close()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.table import Table
 
-from streams.cli.replay.parts import RECORDED, WhichGallery, bench_for, opened, policy_named, standing_of
+from streams.cli.replay.parts import RECORDED, WhichGallery, bench_for, cohort_of, opened, policy_named, standing_of
 from streams.cli.replay.selection import Offsets, Run, Since, Steps, Topic, Until, selection
 from streams.cli.terminal.output import Json, emit, page, say
 from streams.errors import BadInput
@@ -148,8 +148,7 @@ def _wish(
         raise BadInput(f"a recording is replayed whole: leave out what bounds the stream, or {folder}")
     require_writable(*(path for path in (report, result) if path is not None))
     settings = read_settings()
-    settings = settings.model_copy(update={"policy": policy or settings.policy})  # a cohort lies beside its policy
-    return _Wish(settings, folder, wanted, settings.policy, rules or [], report, result, as_json)
+    return _Wish(settings, folder, wanted, policy or settings.policy, rules or [], report, result, as_json)
 
 
 _How = Callable[[_Wish, "Recording", "Policy", "Standing", _Looked], Awaitable["Replayed"]]
@@ -208,7 +207,8 @@ async def _rejudged(
     from streams.tools.replay.rejudge import rejudge
 
     looked.again = {}
-    async with bench_for(wish.settings, recording, policy, standing, gallery) as (bench, version, references):
+    cohort = cohort_of(policy, wish.policy, wish.settings)
+    async with bench_for(wish.settings, recording, policy, standing, gallery, cohort) as (bench, version, references):
         looked.references = references
         return await rejudge(
             recording,
