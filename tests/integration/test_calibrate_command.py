@@ -187,7 +187,7 @@ def test_a_policy_made_from_pairs_is_refused_by_the_judge(likeness: Commands, en
 
     image = "people/person-1/1.png"
     refused = likeness("judge", "--identity", "person-1", image, status=2, LIKENESS_POLICY="pairs.toml")
-    assert "verdicts rest on centroid/raw" in refused
+    assert "verdicts rest on centroids" in refused
 
 
 def test_an_evaluation_of_pairs_survives_what_is_missing_faceless_or_corrupt(likeness: Commands, calibrated: Any):

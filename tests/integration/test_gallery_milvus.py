@@ -226,7 +226,7 @@ async def test_an_enrolment_cut_off_anywhere_keeps_a_usable_gallery_and_is_compl
         await gallery.enrol(*old)
         before = await gallery.version()
         try:
-            gallery._enrol(RowsUntil(client, 20, [cuts]), *new)
+            gallery._enrol(RowsUntil(client, 20, [cuts]), *new, {})
         except CutOff:
             cuts += 1
         else:
@@ -242,7 +242,7 @@ async def test_an_enrolment_cut_off_anywhere_keeps_a_usable_gallery_and_is_compl
         ]
         assert await gallery.version() != before
     client.close()
-    assert cuts == 4  # references, identity, stale references, version
+    assert cuts == 6  # looks, stale looks, references, identity, stale references, version
 
 
 async def test_a_removal_cut_off_anywhere_is_completed_by_repeating_it(lite: MilvusServer, gallery_of: Opener) -> None:
@@ -264,7 +264,7 @@ async def test_a_removal_cut_off_anywhere_is_completed_by_repeating_it(lite: Mil
         assert await gallery.names() == ["bert"]
         assert await gallery.references("anna") == []
     client.close()
-    assert cuts == 3  # references, version, identity
+    assert cuts == 4  # looks, references, version, identity
 
 
 async def test_a_mistake_of_ours_does_not_pass_for_an_outage(lite: MilvusServer, gallery_of: Opener) -> None:
