@@ -53,7 +53,7 @@ def forget(
     a receipt that is checked was not signed, or altered. LIKENESS_RECEIPT_KEY names the key that signs.
     """
     if (identity is None) == (check is None):
-        raise BadInput("expected either whom to forget or --check FILE, not both and not neither")
+        raise typer.BadParameter("expected either whom to forget or --check FILE, not both and not neither")
     settings = read_settings()
     if check is not None:
         _check(check, public_key or settings.receipt_key, as_json)
