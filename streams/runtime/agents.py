@@ -4,9 +4,9 @@ The order is what keeps the promise that nothing is lost and nothing is judged t
 everything that follows from it is durable, and in the order in which it was read. Whatever is not foreseen ends the
 process: the batch comes again, to this worker or another one.
 
-One batch follows the other. Examining takes 93 % of a judge's time (``tests.bench.road``, 32-bit floats), so looking
-ahead could win 7 % at most, where nothing else needs the cores. A second worker fills the same gaps, and leaves the
-order as it is.
+One batch follows the other. Examining takes three quarters of a batch's time on the road (``docs/PERFORMANCE.md``,
+32-bit floats); looking ahead could fill the rest. A second worker fills the same gaps, and leaves the order as it is:
+two of one thread each come to what the bare engine does with two.
 """
 
 import asyncio
