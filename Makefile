@@ -30,7 +30,8 @@ demo: .venv/ready ## Watch the whole road run on real parts, and read the report
 test: .venv/ready ## Run every test: unit, contract, integration, acceptance, faults
 ifeq ($(ARGS),)
 	@$(BIN)/python -m pytest -n 3 --dist loadfile streams generators tests/unit tests/contract tests/integration
-	@$(BIN)/python -m pytest tests/acceptance tests/faults
+	@$(BIN)/python -m pytest -n 2 --dist loadfile tests/acceptance
+	@$(BIN)/python -m pytest tests/faults
 else
 	@$(BIN)/python -m pytest $(ARGS)
 endif

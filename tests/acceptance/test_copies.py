@@ -18,7 +18,7 @@ from tests.bench.edits import brightened, cropped, jpeg
 ROOT = Path(__file__).parents[2]
 #: Pictures of people who do not exist: here they stand for photographs.
 PHOTOGRAPHS = ROOT / "tests" / "integration" / "faces"
-TRAINING = ROOT / "streams" / "adapters" / "known_faces"
+TRAINING = ROOT / "streams" / "adapters" / "engines" / "known_faces"
 
 ANNA, TRAINED, OTHER = PHOTOGRAPHS / "anna-1.png", TRAINING / "face-1.png", TRAINING / "face-2.png"
 
