@@ -10,7 +10,7 @@ S = TypeVar("S")
 
 
 #: What services hold beside ports: values, which are nobody's answer to wait for.
-_VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
+VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
 
 
 class Observe(Protocol):
@@ -27,7 +27,7 @@ def timed(services: S, observe: Observe) -> S:
     ports = {
         field.name: _Timed(field.name, getattr(services, field.name), observe)
         for field in dataclasses.fields(services)
-        if field.name not in _VALUES
+        if field.name not in VALUES
     }
     return dataclasses.replace(services, **cast(dict[str, Any], ports))
 

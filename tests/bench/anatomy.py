@@ -15,6 +15,7 @@ from aiokafka import AIOKafkaProducer
 
 from streams.core.records import Message, Record
 from streams.ports import Services
+from streams.runtime.timed import VALUES
 from streams.settings import Settings
 from streams.steps import judge
 from tests.bench.rates import per_batch, union
@@ -97,6 +98,6 @@ class _Topics:
 
 
 def _watched(services: Services, spans: Spans) -> Services:
-    ports = [field.name for field in fields(services) if field.name not in {"policy", "now"}]
+    ports = [field.name for field in fields(services) if field.name not in VALUES]
     watched: dict[str, Any] = {name: Stopwatch(name, getattr(services, name), spans) for name in ports}
     return replace(services, **watched)
