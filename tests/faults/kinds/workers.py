@@ -59,7 +59,16 @@ class Crash(Fault):
     async def inject(self, road: Road, draw: random.Random) -> None:
         for hand in road.crew.of(self.role):
             hand.hurry()
-        await _met(road, Order(self.role, self.point, skip=draw.randint(0, _MOST_SKIPPED)))
+        order = Order(self.role, self.point, skip=draw.randint(0, _MOST_SKIPPED))
+        await _met(road, order)
+        doer = road.desk.doer(order)
+
+        def gone() -> bool:
+            children = [hand.slot.child for hand in road.crew.of(self.role)]
+            return all(child.poll() is not None for child in children if child and child.command_pid == doer)
+
+        # It says that it crashes before it does: whoever told it to stop in between would find that it ended badly.
+        await until(gone, "the worker that crashes is dead")
 
 
 class BlockedLoop(Fault):

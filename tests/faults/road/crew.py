@@ -169,8 +169,7 @@ class Crew:
             self.oddities.append(f"a {hand.role} has not ended {seconds:g} s after SIGTERM")
         status = child.poll()
         # A process that was told to stop before Python could listen dies of the signal itself: that loses nothing.
-        # Nobody but another fault kills: a worker may pass a point at which it was to crash while it stops.
-        if status not in (0, None, 128 + signal.SIGTERM, 128 + signal.SIGKILL):
+        if status not in (0, None, 128 + signal.SIGTERM):
             self.oddities.append(f"a {hand.role} ended with status {status} after SIGTERM")
         return time.monotonic() - told_at
 

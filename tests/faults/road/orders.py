@@ -75,6 +75,10 @@ class Desk:
         """Whether somebody has begun to do it."""
         return (self.folder / f"{order.name}.done").exists()
 
+    def doer(self, order: Order) -> int:
+        """Return the process id of whoever does it. Raises FileNotFoundError before anybody has begun to."""
+        return int((self.folder / f"{order.name}.done").read_text())
+
     def withdraw(self, order: Order) -> None:
         """Have it done by nobody any more."""
         for path in (order.name, f"{order.name}.taken", f"{order.name}.done"):
@@ -109,6 +113,9 @@ class Orders:
             return
         del self._left[point]
         try:
+            with taken.open("r+") as order:  # of one that was withdrawn there is none to open
+                order.truncate()
+                order.write(str(os.getpid()))
             taken.rename(taken.with_suffix(".done"))
         except FileNotFoundError:  # withdrawn
             return
