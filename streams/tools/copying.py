@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 
-from streams.core.copying_test import Floats, copying_z
 from streams.core.faces import Sighting, Undecodable
+from streams.core.metrics.copying import Floats, copying_z
 from streams.errors import BadInput
 from streams.events import NearOriginal
 from streams.ports import Examiner, Imprinter, Originals

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import mannwhitneyu, norm
 
-from streams.core.copying_test import copying_z
+from streams.core.metrics.copying import copying_z
 
 
 def test_a_copier_is_far_below_zero_and_an_honest_generator_near_it():

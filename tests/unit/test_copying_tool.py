@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from streams.core.copying_test import copying_z
+from streams.core.metrics.copying import copying_z
 from streams.errors import BadInput
 from streams.ports import Services
 from streams.testing.images import picture, png

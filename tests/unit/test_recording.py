@@ -18,7 +18,7 @@ from streams.core.consent import Consent
 from streams.core.decide import decide
 from streams.core.measurement import Measurement
 from streams.core.replay.codes import mask
-from streams.core.replay.regate import consents, regate
+from streams.core.replay.rule import consents, regate
 from streams.core.similarity import similarity
 from streams.core.subject import judged as subject_of
 from streams.errors import BadInput

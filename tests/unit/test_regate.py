@@ -14,7 +14,7 @@ from streams.core.policy import Limits, Policy
 from streams.core.replay.changes import NOTHING, tally
 from streams.core.replay.codes import codes, mask
 from streams.core.replay.columns import Columns
-from streams.core.replay.regate import consents, regate
+from streams.core.replay.rule import consents, regate
 from streams.events import ReasonCode
 from streams.testing.services import policy
 from tests.measured import limits, measurements

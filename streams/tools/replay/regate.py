@@ -14,8 +14,8 @@ from streams.core.policy import Policy, refuse_elsewhere
 from streams.core.replay.changes import NOTHING, changed, tally
 from streams.core.replay.codes import Masks
 from streams.core.replay.columns import Bools
-from streams.core.replay.regate import Consents, has_columns, regate_one_by_one
-from streams.core.replay.regate import regate as regate_columns
+from streams.core.replay.rule import Consents, has_columns, regate_one_by_one
+from streams.core.replay.rule import regate as regate_columns
 from streams.tools.recording.reader import JUDGED, USE, Recording, places, verdicts
 from streams.tools.replay.result import Change, Mode, Replayed
 from streams.tools.replay.standing import Standing

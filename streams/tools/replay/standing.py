@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from streams.core.consent import Consent, Entry, Purpose, Use, permits
 from streams.core.replay.columns import Bools
-from streams.core.replay.regate import Consents, consents
+from streams.core.replay.rule import Consents, consents
 from streams.ports import Agreed, Ledger
 from streams.tools.recording.reader import USE, Recording, places
 
