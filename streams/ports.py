@@ -524,6 +524,10 @@ class Appraising(Protocol):
         """Who else has to agree; None: nobody."""
 
 
+#: What services hold beside ports: values, which are nobody's answer to wait for.
+VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
+
+
 @dataclass(frozen=True)
 class Services:
     """All that ``generate`` and ``judge`` use. Built once, by the composition root."""

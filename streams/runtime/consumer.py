@@ -12,7 +12,7 @@ the same. It loses messages where they do not:
   after a broker had lost its disk, that would be messages nobody has read.
 
 Here nothing is read while the consumer goes back, and no commit goes past a message that was fetched and is not done.
-Were one lost all the same, its partition would stand still until the watchdog ends the process, and be read again.
+Were one lost all the same, the next one that is done ends the process, and its partition is read again.
 """
 
 import asyncio
@@ -61,7 +61,11 @@ class Consumer(FaustConsumer):
         return message
 
     def ack(self, message: Message) -> bool:
-        """Count a message as done, unless its partition was taken away since: then it comes again."""
+        """Count a message as done, unless its partition was taken away since: then it comes again.
+
+        Raises:
+            LostOnTheWay: If one before it is not done.
+        """
         if self._read_in.get(message) != self._assignment_number:
             return False
         self._readings[message.tp].done(message.offset)

@@ -6,11 +6,9 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol, TypeVar, cast
 
+from streams.ports import VALUES
+
 S = TypeVar("S")
-
-
-#: What services hold beside ports: values, which are nobody's answer to wait for.
-VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
 
 
 class Observe(Protocol):

@@ -5,7 +5,7 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from streams.ports import Services
+from streams.ports import VALUES, Services
 
 
 class Interrupted(BaseException):
@@ -26,7 +26,7 @@ class Interruption:
         ports = {
             field.name: self.part(field.name, getattr(services, field.name))
             for field in dataclasses.fields(services)
-            if field.name not in ("policy", "now", "cohort", "second")
+            if field.name not in VALUES
         }
         if services.second is not None:
             ports["second"] = dataclasses.replace(

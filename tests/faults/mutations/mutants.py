@@ -42,8 +42,9 @@ _OWN_RESULT = Change(_JUDGE, f"return {_DECIDE}", f"{_DECIDE}; return ended")
 _JUDGED_ONCE = " and held[c.subject.sample_id].state is State.IN_FLIGHT"
 _REMEMBER = "    if embeddings:\n        await services.gallery.remember(embeddings)\n"
 
-#: Our consumer commits nothing past what is not done, whatever an agent acknowledges. Faust's own one does.
+#: Our consumer lets nothing be done before what comes before it, nor commits past that. Faust's own one does both.
 _FAUSTS_COUNT = (
+    Change(_CONSUMER, "        self._readings[message.tp].done(message.offset)\n", ""),
     Change(_CONSUMER, "def _new_offset(", "def _own_offset("),
     Change(_CONSUMER, "def _add_gap(", "def _own_gap("),
 )
