@@ -57,13 +57,16 @@ and makes fewer comparisons, without consent, copies or reasons; "read" is Parqu
     "workers": """\
 ## A second core
 
-Workers wait at empty topics; then samples come to every partition alike.
+Workers wait at empty topics; then samples come to every partition alike. Two workers of one thread are what
+`likeness worker --workers auto` starts on two cores. The bare engine detects, embeds and searches the same images in
+one process, in turns with them.
 """,
     "road": """\
 ## The whole road
 
-A topic is filled, and one worker empties it: Kafka, the ledger, the image store, Milvus, two topics of verdicts. The
-bare engine detects, embeds and searches the same images in one process, in turns with the worker.
+A topic is filled, and one worker empties it with all threads: Kafka, the ledger, the image store, Milvus, two topics of
+verdicts. The bare engine does as above, in turns with the worker. While the worker does anything else than examine, the
+cores wait: a second worker fills that.
 """,
 }
 

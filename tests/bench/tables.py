@@ -112,12 +112,17 @@ def references(part: Part) -> list[Table]:
 
 
 def workers(part: Part) -> list[Table]:
-    """Return one worker beside two."""
-    rows = [
-        (f"{name} worker{'s' if name == 'two' else ''} of one thread", _median(part[name]), _spread(part[name]))
-        for name in ("one", "two")
-    ]
-    note = f"{part['engine']} {part['precision']}; {part['samples']} samples a round. Ratio {part['ratio']:.2f}."
+    """Return one worker beside two, and the bare engine beside both."""
+    called = {
+        "one": "one worker of one thread",
+        "two": "two workers of one thread",
+        "bare": f"the bare engine, {part['bare_threads']} threads",
+    }
+    rows = [(words, _median(part[name]), _spread(part[name])) for name, words in called.items()]
+    compared = f"two / one {part['ratio']:.2f}"
+    if part["of_bare"] is not None:
+        compared += f", two / bare {part['of_bare']:.2f}"
+    note = f"{part['engine']} {part['precision']}; {part['samples']} samples a round; {compared}."
     return [Table("One worker, and two", (part["unit"], "median", "least–most"), rows, note)]
 
 

@@ -1,7 +1,12 @@
-"""From one worker process to two, with one compute thread each: what a second core is worth on the whole road."""
+"""One worker of one thread, two of them, and the bare engine with two: what a second core is worth on the whole road.
+
+Two such workers are what ``likeness worker --workers auto`` starts on two cores, and compute with as many threads as
+the bare engine does: so this is also what the whole road leaves of the engine.
+"""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import cycle, islice
 from statistics import median
 from typing import Any
 
@@ -14,10 +19,12 @@ from streams.events import ImageRef, TrainingSamplePublished, to_json
 from streams.settings import Settings
 from streams.tools.audit.topics import Topics
 from streams.wheels import Report
+from tests.bench.expected import TWO_THREADS
 from tests.bench.filling import MODEL
 from tests.bench.machine import Others
-from tests.bench.measuring import batches_of, verdicts
+from tests.bench.measuring import bare, batches_of, verdicts
 from tests.bench.rates import rate, summary
+from tests.bench.stage import judged
 from tests.bench.stage import samples as drawn
 from tests.bench.standing import Stage
 from tests.bench.workers import BROKER_SECONDS, working
@@ -30,29 +37,48 @@ Asked = tuple[str, ImageRef]
 
 
 async def two_workers(stage: Stage, samples: int, rounds: int, report: Report) -> dict[str, Any]:
-    """Have one worker, then two, judge as many samples; again and again."""
+    """Have one worker, then two, then the bare engine do as many samples; again and again."""
     settings, services = stage.settings.model_copy(update={"threads": 1}), stage.services
     made = await drawn(services, IMAGES)
+    seen = await judged(services, made)
+    again = seen.again / max(1, seen.faces)
     asked = [(one.identity, await services.images.put(encoded)) for one, encoded in made]
-    rates: dict[int, list[float]] = {1: [], 2: []}
-    others: dict[int, list[float]] = {1: [], 2: []}
+    images = [encoded for _, encoded in islice(cycle(made), samples)]
+
+    def by(workers: int) -> Callable[[str], Awaitable[float]]:
+        return lambda name: _round(settings, asked, samples, f"{workers}-{name}", workers)
+
+    async def alone(_: str) -> float:
+        return rate((await bare(services, images, settings.batch_size, again)).batches)
+
+    turns = {"one": by(1), "two": by(2), "bare": alone}
+    rates: dict[str, list[float]] = {name: [] for name in turns}
+    others: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):
-        for workers in (1, 2) if number % 2 == 0 else (2, 1):
+        for name in turns if number % 2 == 0 else reversed(turns):
             busy = Others()
-            rates[workers].append(await _round(settings, asked, samples, f"{workers}-workers-{number}", workers))
-            others[workers].append(round(busy.cores(), 2))
-            report(f"{workers} worker{'s'[: workers - 1]}: {rates[workers][-1]:.1f}/s")
-    of_each = {name: summary(rates[n]) | {"others_cores": others[n]} for n, name in ((1, "one"), (2, "two"))}
+            rates[name].append(await turns[name](f"workers-{number}"))
+            others[name].append(round(busy.cores(), 2))
+            report(f"{name}: {rates[name][-1]:.1f}/s")
     return {
         "unit": "verdicts/s",
         "samples": samples,
         "rounds": rounds,
         "threads": 1,
+        "bare_threads": stage.settings.threads,
         "engine": settings.engine,
         "precision": settings.precision,
-        **of_each,
-        "ratio": round(median(rates[2]) / median(rates[1]), 3),
+        **{name: summary(rates[name]) | {"others_cores": others[name]} for name in turns},
+        "ratio": round(median(rates["two"]) / median(rates["one"]), 3),
+        **_of_bare(rates, stage.settings.threads),
     }
+
+
+def _of_bare(rates: Mapping[str, Sequence[float]], threads: int) -> dict[str, Any]:
+    if threads != 2:
+        why = f"two workers compute with 2 threads, the bare engine did with {threads}: leave --threads out"
+        return {"of_bare": None, "missing": {TWO_THREADS: why}}
+    return {"of_bare": round(median(rates["two"]) / median(rates["bare"]), 3), "missing": {}}
 
 
 async def _round(settings: Settings, asked: Sequence[Asked], count: int, name: str, workers: int) -> float:
@@ -63,10 +89,10 @@ async def _round(settings: Settings, asked: Sequence[Asked], count: int, name: s
         await crew.at_work()
         await _publish(settings, asked, count, name)
         await crew.until(topics.ENDS, sum(before.values()) + count)
-    judged = [one for one in await verdicts(settings, before) if one.source == name]
-    if len({one.sample_id for one in judged}) != count or len(judged) != count:
-        raise PartFailed(f"expected a verdict on each of {count} samples, got {len(judged)}")
-    return rate(batches_of(judged), workers)
+    ours = [one for one in await verdicts(settings, before) if one.source == name]
+    if len({one.sample_id for one in ours}) != count or len(ours) != count:
+        raise PartFailed(f"expected a verdict on each of {count} samples, got {len(ours)}")
+    return rate(batches_of(ours), workers)
 
 
 async def _publish(settings: Settings, asked: Sequence[Asked], count: int, name: str) -> None:
