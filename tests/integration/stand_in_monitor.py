@@ -1,10 +1,11 @@
 """A monitor on a real Kafka and ledger, with a gallery in memory: ``python stand_in_monitor.py``."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.database import Database
 from streams.cli.wiring.plan import drift_plan
 from streams.ports import Monitoring
@@ -22,7 +23,9 @@ async def main() -> None:
     plan = drift_plan(settings)
     database = Database(settings.ledger or "")
     await database.open()
-    services = Monitoring(SqlChartBook(database, plan), InMemoryGallery(STUB_SPACE), plan, partial(datetime.now, UTC))
+    clips = SqlClipBook(database, quiet=timedelta(seconds=settings.clip_quiet_seconds))
+    gallery = InMemoryGallery(STUB_SPACE)
+    services = Monitoring(SqlChartBook(database, plan), clips, gallery, plan, partial(datetime.now, UTC))
     try:
         with metered(settings, MONITOR.name, ["milvus"]) as metrics:
             await work(settings, services, MONITOR, Patience(metrics=metrics), metrics)
