@@ -140,7 +140,7 @@ async def test_frames_of_one_name_by_others_make_a_clip_of_their_own(bench: Benc
     await bench.read([one.model_copy(update={"source": "other", "sample_id": f"{0:032x}"}) for one in clip()[:1]])
 
     assert sorted((one["source"], one["identity"]) for one in said(bench)) == [("shop", "anna"), ("shop", "bert")]
-    held = {(one.clip.source, one.frames, one.waiting) for one in await shown(bench.database)}
+    held = {(one.clip.source, one.samples, one.waiting) for one in await shown(bench.database)}
     assert held == {("shop", 24, False), ("other", 1, True)}
 
 
@@ -171,7 +171,7 @@ async def test_what_was_not_noted_as_delivered_is_told_again_to_the_byte(bench: 
 
 async def test_the_clip_knows_how_faces_move_from_what_the_judge_has_kept(database: Database, services: Services):
     """Over the judge itself: its measurements hold how each frame looks."""
-    pictures = [png(picture(TOWARDS["anna"], sharpness=80 + index)) for index in range(3)]
+    pictures = [png(picture(TOWARDS["anna"], side=80 + index)) for index in range(3)]
     samples = [
         message(training_sample(each, index=index, clip_id="c-3", frame_index=index, frames=3))
         for index, each in enumerate(pictures)
@@ -183,8 +183,8 @@ async def test_the_clip_knows_how_faces_move_from_what_the_judge_has_kept(databa
     [page] = await bench.services.clips.pages()
 
     by_id = {one.sample_id: one.frame_index for one in verdicts}
-    looks = {by_id[sample_id]: look for sample_id, look in page.looks.items()}
-    assert looks == {index: {Measure.SHARPNESS.value: 80.0 + index} for index in range(3)}
+    looks = {by_id[sample_id]: look[Measure.MOUTH_WIDTH] for sample_id, look in page.looks.items()}
+    assert looks == {0: 0.8, 1: 0.81, 2: 0.82}
     embeddings = await services.gallery.recall(page.sample_ids)
     assert sorted(embeddings) == sorted(by_id)
 

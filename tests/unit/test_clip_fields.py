@@ -38,7 +38,7 @@ async def test_a_training_sample_may_be_a_frame_and_its_look_is_kept_in_the_meas
     held = await services.ledger.outcomes([one.sample_id for one in said])
     looks = [Measurement.model_validate_json(held[one.sample_id].measurement or "").look for one in said]
     assert [place(one) for one in said] == [("c-1", 3, 24), (None, None, None)]
-    assert looks == [{"sharpness": 90.0}, None]
+    assert looks == [{"sharpness": 90.0, "mouth-width": 1.0}, None]
 
 
 async def test_nothing_of_the_look_is_kept_of_whom_consent_does_not_cover(services: Services):

@@ -15,8 +15,8 @@ class Shown:
     """One clip, and what is known of it."""
 
     clip: Clip
-    frames: int
-    """Samples that are there."""
+    samples: int
+    """Those that are there; of some frames there may be several."""
     waiting: bool
     """Whether something came since it was last judged."""
     said: ClipJudged | None
@@ -39,7 +39,7 @@ async def shown(database: Database, *, clip_id: str | None = None) -> list[Shown
         return [
             Shown(
                 clip=clip_of(row),
-                frames=row.held,
+                samples=row.held,
                 waiting=bool(row.waiting),
                 said=None if row.body is None else ClipJudged.model_validate_json(row.body),
             )
