@@ -473,6 +473,10 @@ class ClipMovement(BaseModel):
     """Standard deviation over time."""
     step: float
     """Median change from one frame to the next."""
+    spread_z: float | None = None
+    """By how many robust standard deviations ``spread`` lies above what is usual in the person's earlier clips."""
+    step_z: float | None = None
+    """The same of ``step``. Both are told and never decided by, and left out of fewer than five earlier clips."""
 
 
 class ClipFrame(BaseModel):
@@ -533,6 +537,8 @@ class ClipJudged(Body):
     brightness_flicker_most: float | None = None
     movement: dict[str, ClipMovement]
     """Of mouth and eyes, by the measure's name; those that two frames have at least."""
+    earlier: int = 0
+    """Clips of the same person by the same model that were over before this one began, and that it is compared with."""
     worst: tuple[ClipFrame, ...]
     """The worst frames, the worst first."""
     first_judged_at: AwareDatetime

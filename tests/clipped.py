@@ -1,5 +1,6 @@
 """Verdicts on the frames of clips, and a gallery that knows the embedding of each."""
 
+import json
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
@@ -41,6 +42,23 @@ def clip(
             reasons=[ReasonCode.MISMATCH] if index in flagged else [],
         )
         for index in range(count)
+    ]
+
+
+def moving(verdicts: Iterable[SampleJudged], amplitude: float) -> list[dict[str, object]]:
+    """Return rows of the ledger whose measurements say that a mouth opens and closes."""
+    return [
+        {
+            "sample_id": one.sample_id,
+            "kind": "generation",
+            "payload": b"",
+            "registered_at": 0,
+            "state": "accepted",
+            "attempts": 0,
+            "child_deaths": 0,
+            "measurement": json.dumps({"look": {"mouth-width": 1 + amplitude * ((one.frame_index or 0) % 2)}}),
+        }
+        for one in verdicts
     ]
 
 

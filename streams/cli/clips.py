@@ -11,10 +11,11 @@ from rich.table import Table
 
 from streams.cli.terminal.output import Json, emit, page, printable, say
 from streams.errors import BadInput
+from streams.events import ClipMovement
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from streams.adapters.ledger.clips.shown import Shown
     from streams.core.clips.verdict import ClipVerdict
@@ -132,13 +133,24 @@ def _show(verdict: "ClipVerdict | ClipJudged") -> None:
         "flicker of brightness, median": verdict.brightness_flicker,
         "flicker of brightness, most": verdict.brightness_flicker_most,
     }
-    numbers |= {f"{measure} over time, σ": moved.spread for measure, moved in verdict.movement.items()}
-    table = Table("what", "value", box=None, pad_edge=False)
+    movement = list(_movement(verdict))
+    unusual = ["from earlier clips"] if any(z is not None for *_, z in movement) else []
+    table = Table("what", "value", *unusual, box=None, pad_edge=False)
     for name, value in numbers.items():
         table.add_row(name, "" if value is None else f"{value:.4f}")
+    for name, value, z in movement:
+        table.add_row(name, f"{value:.4f}", *([] if z is None else [f"{z:+.1f} σ"]))
     page.print(table)
     worst = Table("worst frames", "similarity", "to the rest", box=None, pad_edge=False)
     for one in verdict.worst:
         cells = ("" if value is None else f"{value:.4f}" for value in (one.similarity, one.to_the_rest))
         worst.add_row(str(one.index), *cells)
     page.print(worst)
+
+
+def _movement(verdict: "ClipVerdict | ClipJudged") -> "Iterator[tuple[str, float, float | None]]":
+    """Give what moves, by how much, and how far that is from what is usual where that is known."""
+    for measure, moved in verdict.movement.items():
+        known = moved if isinstance(moved, ClipMovement) else None
+        yield f"{measure} over time, σ", moved.spread, known.spread_z if known else None
+        yield f"{measure} from frame to frame, median", moved.step, known.step_z if known else None

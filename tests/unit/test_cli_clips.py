@@ -2,16 +2,18 @@
 
 import asyncio
 import json
+import re
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from streams.adapters.ledger.database import Database
+from streams.adapters.ledger.rows import samples
 from streams.cli.main import main
 from streams.cli.watch_lines import for_reading
 from tests.charted import BEGIN, Bench
-from tests.clipped import clip, remembered
+from tests.clipped import clip, moving, remembered
 
 SWAPPED = range(10, 14)
 OPEN = clip("c-2", count=3, begin=BEGIN + timedelta(seconds=3))
@@ -78,3 +80,20 @@ def test_whoever_watches_the_topic_reads_whether_a_clip_is_good_and_why_not(benc
     [record] = [one for one in bench.told if one.topic == "clips.judged"]
     text = for_reading("clips.judged", record).plain
     assert text.startswith("✗ clip c-1 of shop  anna  24 frames\n    frames 10 to 13 lie apart")
+
+
+def test_a_mouth_that_moves_unlike_before_is_shown_in_standard_deviations(bench: Bench, capsys):
+    async def go_on() -> None:
+        await bench.database.open()
+        for number, amplitude in enumerate((0.10, 0.11, 0.12, 0.13, 0.14, 0.15, 0.60)):
+            one = clip(f"m-{number}", 4, frames=4, begin=BEGIN + timedelta(minutes=1 + number))
+            await bench.database.transact(lambda c, one=one, by=amplitude: c.execute(samples.insert(), moving(one, by)))
+            await bench.read(one)
+        await bench.database.close()
+
+    asyncio.run(go_on())
+    assert run("m-6") == 0
+    shown = capsys.readouterr().out
+    assert "from earlier clips" in shown
+    # Of the seven earlier clips one has no such measure; the others' steps are 0.10 to 0.15.
+    assert re.search(r"mouth-width from frame to frame, median +0\.6000 +\+21\.4 σ", shown)

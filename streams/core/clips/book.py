@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from streams import topics
+from streams.core.clips.earlier import Movements, compared
 from streams.core.clips.frames import Frame
 from streams.core.clips.gathered import Clip, Gathered
 from streams.core.clips.verdict import ClipVerdict, judge_clip
@@ -34,6 +35,8 @@ class ClipPage:
     """At least one."""
     looks: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     """By sample id, how faces look, where that was measured."""
+    earlier: tuple[Movements, ...] = ()
+    """How the latest clips moved that are of the same person by the same model, and were over before this one began."""
     said: ClipJudged | None = None
     """The last that was said of it."""
 
@@ -94,7 +97,8 @@ def told_id(verdict_id: str, revision: int) -> str:
 def _body(page: ClipPage, verdict: ClipVerdict, expected: int | None, *, revision: int) -> ClipJudged:
     clip, times = page.clip, [one.at for one in page.frames]
     numbers: dict[str, Any] = asdict(verdict)
-    numbers["movement"] = {measure.value: ClipMovement(**asdict(moved)) for measure, moved in verdict.movement.items()}
+    movement = {measure.value: ClipMovement(**asdict(moved)) for measure, moved in verdict.movement.items()}
+    numbers["movement"] = compared(movement, page.earlier)
     numbers["worst"] = tuple(ClipFrame(**asdict(one)) for one in verdict.worst)
     return ClipJudged(
         verdict_id=clip.key,
@@ -106,6 +110,7 @@ def _body(page: ClipPage, verdict: ClipVerdict, expected: int | None, *, revisio
         model=clip.model,
         embedding_space=clip.space or None,
         expected=expected,
+        earlier=len(page.earlier),
         first_judged_at=min(times),
         last_judged_at=max(times),
         **numbers,

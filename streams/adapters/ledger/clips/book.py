@@ -10,7 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import Connection, Row, func, insert, select, update
+from sqlalchemy import Connection, Row, and_, func, insert, select, update
+from sqlalchemy.sql.elements import ColumnElement
 
 from streams.adapters.ledger.charts.rows import outbox, told_row
 from streams.adapters.ledger.clips.rows import BEGINNING, clip_of, clips, clock, frame_of, frame_row, frames, new_clip
@@ -18,6 +19,7 @@ from streams.adapters.ledger.database import Database, to_micros
 from streams.adapters.ledger.forgotten import names_now, share_names
 from streams.adapters.ledger.rows import samples
 from streams.core.clips.book import ClipPage, ClipTurned, record_of_clip, told_id
+from streams.core.clips.earlier import MOST, Movements, is_news_to_later
 from streams.core.clips.gathered import Gathered
 from streams.events import ClipJudged, to_json
 
@@ -97,7 +99,7 @@ class SqlClipBook:
         def work(connection: Connection) -> None:
             for row in _locked(connection, sorted(by_clip)):
                 if row.edition == by_clip[row.clip].page.edition:
-                    _write(connection, row, by_clip[row.clip].told, at)
+                    _write(connection, row, by_clip[row.clip], at)
 
         await self._database.transact(work)
 
@@ -132,14 +134,40 @@ def _page(connection: Connection, row: Row[Any]) -> ClipPage:
         edition=row.edition,
         frames=tuple(frame_of(one, clip) for one in held),
         looks={name: look for name, look in looks.items() if look is not None},
+        earlier=tuple(_earlier(connection, row)),
         said=None if row.body is None else ClipJudged.model_validate_json(row.body),
     )
 
 
-def _write(connection: Connection, row: Row[Any], told: ClipJudged | None, at: datetime) -> None:
+def _alike(row: Row[Any]) -> ColumnElement[bool]:
+    """Say which other clips were judged and compare with this one."""
+    same = (clips.c[name] == getattr(row, name) for name in ("identity", "model", "kind", "space"))
+    return and_(*same, clips.c.revision > 0, clips.c.clip != row.clip)
+
+
+def _earlier(connection: Connection, row: Row[Any]) -> list[Movements]:
+    over = select(clips.c.body).where(_alike(row), clips.c.newest < row.oldest)
+    latest = over.order_by(clips.c.newest.desc(), clips.c.clip.desc()).limit(MOST)
+    return [ClipJudged.model_validate_json(body).movement for body in connection.execute(latest).scalars()]
+
+
+def _have_compared_anew(connection: Connection, row: Row[Any], newest: int) -> None:
+    """Have those clips judged again that this one is among the latest before, where it was over at ``newest``."""
+    next_over = select(clips.c.newest).where(_alike(row), clips.c.newest > newest).order_by(clips.c.newest)
+    until = connection.execute(next_over.offset(MOST - 1).limit(1)).scalar()
+    later = [_alike(row), clips.c.oldest > newest, *([clips.c.oldest <= until] if until is not None else [])]
+    again = update(clips).where(*later).values(waiting=1, edition=clips.c.edition + 1)
+    connection.execute(again)
+
+
+def _write(connection: Connection, row: Row[Any], turned: ClipTurned, at: datetime) -> None:
+    told, said = turned.told, turned.page.said
     changed: dict[str, Any] = {"edition": row.edition + 1, "waiting": 0}
     if told is not None:
         changed |= {"revision": told.revision, "body": to_json(told).decode()}
         entry = told_row(told_id(told.verdict_id, told.revision), record_of_clip(told, at))
         connection.execute(insert(outbox), [entry])
+        if is_news_to_later(said, told):
+            for newest in {to_micros(one.last_judged_at) for one in (said, told) if one is not None}:
+                _have_compared_anew(connection, row, newest)
     connection.execute(update(clips).where(clips.c.clip == row.clip).values(changed))

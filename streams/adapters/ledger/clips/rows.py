@@ -31,7 +31,7 @@ clips = Table(
     Column("body", Text),
 )
 Index("ix_clip_waiting", clips.c.waiting, clips.c.newest)
-Index("ix_clip_identity", clips.c.identity, clips.c.oldest)
+Index("ix_clip_identity", clips.c.identity, clips.c.newest)
 # No embedding and no look: those stay in Milvus and in the ledger's rows, under the sample's id.
 frames = Table(
     "clip_frame",

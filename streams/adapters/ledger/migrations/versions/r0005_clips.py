@@ -27,7 +27,7 @@ def upgrade() -> None:
         sa.Column("body", sa.Text),
     )
     op.create_index("ix_clip_waiting", "clip", ["waiting", "newest"])
-    op.create_index("ix_clip_identity", "clip", ["identity", "oldest"])
+    op.create_index("ix_clip_identity", "clip", ["identity", "newest"])
     op.create_table(
         "clip_frame",
         sa.Column("clip", sa.String(32), primary_key=True),
