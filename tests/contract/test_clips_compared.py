@@ -10,8 +10,11 @@ import pytest
 from streams.adapters.ledger.clips.shown import shown
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.rows import samples
+from streams.core.clips.book import turn_clip
 from streams.core.clips.earlier import MOST
+from streams.core.clips.gathered import gathered
 from streams.events import SampleJudged
+from streams.testing.verdicts import judged
 from tests.charted import BEGIN, Bench
 from tests.clipped import clip, moving, remembered
 
@@ -73,6 +76,33 @@ async def test_in_whatever_order_clips_come_each_is_compared_with_the_same(bench
     for one in random.Random(seed).sample(clips(), len(AMPLITUDES)):
         await other.read(one)
     assert await last(other) == await last(bench)
+
+
+async def test_clips_that_waited_together_are_judged_in_the_order_in_which_they_began(bench: Bench, other: Bench):
+    for one in clips():
+        await bench.read(one)
+    waiting = [found for one in clips() for each in one if (found := gathered(each)) is not None]
+    await other.services.clips.put(waiting, until=BEGIN)
+
+    await other.read([judged("anything", judged_at=BEGIN, similarity=0.7)])
+
+    assert await last(other) == await last(bench)
+    assert {one["revision"] for one in other.messages("clips.judged")} == {1}
+
+
+async def test_a_page_that_was_read_before_an_earlier_clip_was_judged_is_turned_in_vain(bench: Bench):
+    early, late = (one for one in clips() if one[0].clip_id in ("c-0", "c-1"))
+    book = bench.services.clips
+    await book.put([found for one in late if (found := gathered(one)) is not None], until=BEGIN)
+    stale = await book.pages()
+    await book.put([found for one in early if (found := gathered(one)) is not None], until=BEGIN)
+    await book.turn([turn_clip(page, {}) for page in await book.pages()], at=BEGIN)
+
+    await book.turn([turn_clip(page, {}) for page in stale], at=BEGIN)
+
+    assert [(one.clip.clip_id, one.waiting) for one in await shown(bench.database)] == [("c-0", False), ("c-1", True)]
+    [page] = await book.pages()
+    assert len(page.earlier) == 1
 
 
 async def test_a_late_frame_of_an_earlier_clip_changes_what_later_ones_are_compared_with(bench: Bench, other: Bench):

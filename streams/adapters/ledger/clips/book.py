@@ -25,6 +25,10 @@ from streams.events import ClipJudged, to_json
 
 #: Clips that are judged at a time: each may have thousands of embeddings.
 TOGETHER = 8
+#: Clips that are looked at to choose these from.
+_CHOICE = 64
+#: Clips of which these are the same compare with each other.
+_ALIKE = ("identity", "model", "kind", "space")
 
 
 class SqlClipBook:
@@ -81,14 +85,16 @@ class SqlClipBook:
         connection.execute(update(clock).where(clock.c.until < until).values(until=until))
 
     async def pages(self) -> list[ClipPage]:
-        """See ``ports.ClipBook``."""
+        """See ``ports.ClipBook``. Of clips that compare with each other the one that began first comes first, alone."""
 
         def work(connection: Connection) -> list[ClipPage]:
             until = connection.execute(select(clock.c.until)).scalar()
             quiet = clips.c.newest < (BEGINNING if until is None else until - self._quiet)
             complete = select(clips).where(clips.c.waiting == 1, (clips.c.whole == 1) | quiet)
-            rows = connection.execute(complete.order_by(clips.c.oldest, clips.c.clip).limit(TOGETHER)).all()
-            return [_page(connection, row) for row in rows]
+            first: dict[tuple[str, ...], Row[Any]] = {}
+            for row in connection.execute(complete.order_by(clips.c.oldest, clips.c.clip).limit(_CHOICE)):
+                first.setdefault(tuple(getattr(row, name) for name in _ALIKE), row)
+            return [_page(connection, row) for row in list(first.values())[:TOGETHER]]
 
         return await self._database.transact(work)
 
@@ -97,9 +103,10 @@ class SqlClipBook:
         by_clip = {one.page.clip.key: one for one in turned}
 
         def work(connection: Connection) -> None:
-            for row in _locked(connection, sorted(by_clip)):
-                if row.edition == by_clip[row.clip].page.edition:
-                    _write(connection, row, by_clip[row.clip], at)
+            for key in sorted(by_clip):
+                for row in _locked(connection, [key]):  # as it is now: what was written of others may have changed it
+                    if row.edition == by_clip[key].page.edition:
+                        _write(connection, row, by_clip[key], at)
 
         await self._database.transact(work)
 
@@ -140,24 +147,25 @@ def _page(connection: Connection, row: Row[Any]) -> ClipPage:
 
 
 def _alike(row: Row[Any]) -> ColumnElement[bool]:
-    """Say which other clips were judged and compare with this one."""
-    same = (clips.c[name] == getattr(row, name) for name in ("identity", "model", "kind", "space"))
-    return and_(*same, clips.c.revision > 0, clips.c.clip != row.clip)
+    """Say which other clips compare with this one."""
+    return and_(*(clips.c[name] == getattr(row, name) for name in _ALIKE), clips.c.clip != row.clip)
 
 
 def _earlier(connection: Connection, row: Row[Any]) -> list[Movements]:
-    over = select(clips.c.body).where(_alike(row), clips.c.newest < row.oldest)
+    over = select(clips.c.body).where(_alike(row), clips.c.revision > 0, clips.c.newest < row.oldest)
     latest = over.order_by(clips.c.newest.desc(), clips.c.clip.desc()).limit(MOST)
     return [ClipJudged.model_validate_json(body).movement for body in connection.execute(latest).scalars()]
 
 
 def _have_compared_anew(connection: Connection, row: Row[Any], newest: int) -> None:
-    """Have those clips judged again that this one is among the latest before, where it was over at ``newest``."""
-    next_over = select(clips.c.newest).where(_alike(row), clips.c.newest > newest).order_by(clips.c.newest)
-    until = connection.execute(next_over.offset(MOST - 1).limit(1)).scalar()
+    """Have those clips judged again that this one is among the latest before, where it was over at ``newest``.
+
+    Also those that were not judged yet: their pages may have been read already.
+    """
+    next_over = select(clips.c.newest).where(_alike(row), clips.c.revision > 0, clips.c.newest > newest)
+    until = connection.execute(next_over.order_by(clips.c.newest).offset(MOST - 1).limit(1)).scalar()
     later = [_alike(row), clips.c.oldest > newest, *([clips.c.oldest <= until] if until is not None else [])]
-    again = update(clips).where(*later).values(waiting=1, edition=clips.c.edition + 1)
-    connection.execute(again)
+    connection.execute(update(clips).where(*later).values(waiting=1, edition=clips.c.edition + 1))
 
 
 def _write(connection: Connection, row: Row[Any], turned: ClipTurned, at: datetime) -> None:
