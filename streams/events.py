@@ -24,6 +24,9 @@ DEFAULT_MODEL = "face_gan"
 #: The most samples that one request may ask for: all of them are registered in one transaction.
 SAMPLES_PER_REQUEST = 64
 
+#: The most frames of one clip: two minutes at 30 a second. All of them are compared with each other.
+FRAMES_PER_CLIP = 3600
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}$")]
 """An identity, model, run or source: letters, digits and ``. _ : / @ + -``, at most 200."""
 
@@ -104,7 +107,34 @@ class ImageRef(BaseModel):
     """Bytes."""
 
 
-class GenerationRequested(Body):
+class InClip(Body):
+    """A body that may be of a frame of a video. It says which clip and which frame, or neither."""
+
+    clip_id: Name | None = None
+    """The video that this is a frame of: its frames are also judged together. Together with who asks, or with the
+    training run, it names the video for ever."""
+    frame_index: Annotated[int, Field(ge=0, lt=FRAMES_PER_CLIP)] | None = None
+    """Which frame, from 0 on. Of a request that of its first sample: sample ``i`` is frame ``frame_index + i``."""
+    frames: Annotated[int, Field(ge=1, le=FRAMES_PER_CLIP)] | None = None
+    """How many frames the video has, where that is known: then it is judged as soon as they are."""
+
+    @model_validator(mode="after")
+    def _a_frame_of_a_clip(self) -> "InClip":
+        if (self.clip_id is None) != (self.frame_index is None):
+            raise ValueError("expected clip_id and frame_index together, or neither")
+        if self.frames is not None and self.frame_index is None:
+            raise ValueError("expected frames beside clip_id and frame_index: it says how many that clip has")
+        last = (self.frame_index or 0) + self._samples() - 1
+        most = FRAMES_PER_CLIP if self.frames is None else self.frames
+        if self.frame_index is not None and last >= most:
+            raise ValueError(f"frame {last} is none of a clip of {most} frames, which are counted from 0")
+        return self
+
+    def _samples(self) -> int:
+        return 1
+
+
+class GenerationRequested(InClip):
     """Asks for ``count`` samples of one identity. Sample ``i`` is made with the seed ``seed + i``."""
 
     source: Name
@@ -121,6 +151,9 @@ class GenerationRequested(Body):
     frame: ImageRef | None = None
     """A source frame in the image store, whose pose and light the samples take, for models that can: a face that fills
     it. Whoever asks answers for the consent of the person in it."""
+
+    def _samples(self) -> int:
+        return self.count
 
 
 class Pictured(Body):
@@ -152,7 +185,7 @@ class Pictured(Body):
         return base64.b64decode(self.inline_image or "", validate=True)
 
 
-class SampleGenerated(Pictured):
+class SampleGenerated(Pictured, InClip):
     """One image that a served generator made for a request."""
 
     sample_id: SampleId
@@ -168,7 +201,7 @@ class SampleGenerated(Pictured):
     """As the request says."""
 
 
-class TrainingSamplePublished(Pictured):
+class TrainingSamplePublished(Pictured, InClip):
     """One image that a training run made at a step."""
 
     run_id: Name
@@ -278,6 +311,11 @@ class SampleJudged(Body):
     strength: float | None = None
     territory: str | None = None
     """Where it was to be shown, as was said."""
+    clip_id: str | None = None
+    """The video that it is a frame of; left out where it is none."""
+    frame_index: int | None = None
+    frames: int | None = None
+    """How many that video has, as was said."""
     image: ImageRef | None = None
     """None where consent or a missing gallery kept the sample from being made."""
     decision: Decision
@@ -425,6 +463,89 @@ class TrainingAdvised(Body):
     embedding_space: str | None = None
 
 
+class ClipMovement(BaseModel):
+    """How one measure of the face goes through a clip, in its own unit."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, use_attribute_docstrings=True)
+
+    mean: float
+    spread: float
+    """Standard deviation over time."""
+    step: float
+    """Median change from one frame to the next."""
+    spread_z: float | None = None
+    """By how many robust standard deviations ``spread`` lies above what is usual in the person's earlier clips."""
+    step_z: float | None = None
+    """The same of ``step``. Both are told and never decided by, and left out of fewer than five earlier clips."""
+
+
+class ClipFrame(BaseModel):
+    """A frame of a clip to look at first."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", use_attribute_docstrings=True)
+
+    index: int
+    sample_id: SampleId
+    similarity: Similarity | None = None
+    """To the asked identity."""
+    to_the_rest: Similarity | None = None
+    """To the middle of the clip; left out where no face was seen."""
+
+
+Stretch = tuple[int, int]
+"""Frames that follow one another: the first and the last of them."""
+
+
+class ClipJudged(Body):
+    """The verdict on the frames of a clip together, which are of one person by one model."""
+
+    verdict_id: SampleId
+    """The same for ever for the same clip."""
+    revision: Annotated[int, Field(ge=1)]
+    """Counts up as frames that come late change what is said: the highest one holds."""
+    clip_id: str
+    kind: Literal["generation", "training"]
+    source: str
+    """Who asked for the frames, or the training run."""
+    identity: str
+    model: str
+    embedding_space: str | None = None
+    decision: Decision
+    """Flagged where a frame is flagged by itself, or lies apart from the rest."""
+    reasons: tuple[str, ...]
+    """In words; empty exactly when accepted."""
+    frames: int
+    """That were judged."""
+    expected: int | None = None
+    """How many the clip has, where that was said."""
+    flagged: int
+    """Frames that are flagged by themselves."""
+    missing: tuple[Stretch, ...]
+    """Frames that are not there, of those expected; else between the first one and the last."""
+    apart: tuple[Stretch, ...]
+    """Frames that show somebody else than most frames do."""
+    lowest: Similarity | None = None
+    mean: Similarity | None = None
+    """Of the frames' similarities to the asked identity."""
+    drift: float | None = None
+    """By how much similarity changes from the first frame to the last."""
+    flicker: float | None = None
+    """Median of 1 - cosine from one frame's embedding to the next."""
+    flicker_most: float | None = None
+    brightness_flicker: float | None = None
+    """Median change of log2 brightness from one frame to the next."""
+    brightness_flicker_most: float | None = None
+    movement: dict[str, ClipMovement]
+    """Of mouth and eyes, by the measure's name; those that two frames have at least."""
+    earlier: int = 0
+    """Clips of the same person by the same model that were over before this one began, and that it is compared with."""
+    worst: tuple[ClipFrame, ...]
+    """The worst frames, the worst first."""
+    first_judged_at: AwareDatetime
+    last_judged_at: AwareDatetime
+    """When the first and the last of its frames were judged."""
+
+
 class ConsentChanged(Body):
     """One entry of the consent register: somebody agreed to something, or does so no longer."""
 
@@ -453,6 +574,7 @@ TYPES: dict[type[Body], str] = {
     SampleJudged: "dev.likeness.sample.judged.v1",
     DriftAlerted: "dev.likeness.drift.alerted.v1",
     TrainingAdvised: "dev.likeness.training.advised.v1",
+    ClipJudged: "dev.likeness.clip.judged.v1",
     ConsentChanged: "dev.likeness.consent.changed.v1",
 }
 

@@ -10,6 +10,8 @@ from datetime import datetime
 from typing import Protocol
 
 from streams.core.biometrics.cohort import Cohort
+from streams.core.clips.book import ClipPage, ClipTurned
+from streams.core.clips.gathered import Gathered
 from streams.core.consent import ANYWHERE, Consent, Entry, Purpose, Terms
 from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
@@ -390,7 +392,7 @@ class Erasures(Protocol):
         """
 
     async def unchart(self, erasure: Erasure, identity: str) -> None:
-        """Take the person out of the charts, once renamed, and note how many samples were there.
+        """Take the person out of the charts and out of the clips, once renamed, and note how much was there.
 
         Charts of others stay as they are, and so do points of charts that others are in too.
         """
@@ -467,6 +469,30 @@ class ChartBook(Protocol):
 
     async def told(self, ids: Sequence[str]) -> None:
         """Note that these were delivered."""
+
+
+class ClipBook(Protocol):
+    """The frames of clips, and what was said of them. Every method is one transaction."""
+
+    async def put(self, frames: Sequence[Gathered], *, until: datetime) -> None:
+        """Store those that are not there yet, and note ``until`` when the stream has gone on.
+
+        Those of whoever was forgotten are left out: their verdicts lie on the topics for weeks.
+        """
+
+    async def pages(self) -> list[ClipPage]:
+        """Return the pages of some clips that have something new and are complete; none where there are no more.
+
+        A clip is complete once all its frames are there, where it was said how many it has; or else once the stream has
+        gone on without it for long enough.
+        """
+
+    async def turn(self, turned: Sequence[ClipTurned], *, at: datetime) -> None:
+        """Write what is said of clips, and what is to be told of it, found out ``at`` that time.
+
+        A clip that somebody else has written to meanwhile is left as it is: its page comes again. What is to be told
+        is told by the book of charts.
+        """
 
 
 class Clock(Protocol):
@@ -558,6 +584,7 @@ class Monitoring:
     """All that ``monitor`` uses. Built once, by the composition root."""
 
     charts: ChartBook
+    clips: ClipBook
     gallery: Gallery
     plan: Plan
     now: Clock

@@ -132,6 +132,8 @@ class Settings(BaseSettings):
     """For how many charts the limits are set: false alarms of many charts add up."""
     drift_windows_between_false_alarms: Annotated[float, Field(ge=10, le=1e6)] = 1000.0
     """How many windows all these charts together should go without a false alarm."""
+    clip_quiet_seconds: PositiveInt = 60
+    """A clip of which nobody said how many frames it has is judged once the stream has gone on for so much longer."""
     group: str = "likeness"
     """Prefix of the consumer groups."""
     metrics: Annotated[str, AfterValidator(_address)] | None = None

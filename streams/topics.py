@@ -29,6 +29,7 @@ SAMPLES_FLAGGED = Topic("samples.flagged", 30 * DAY_MS)
 DEAD_LETTERS = Topic("dead.letters", 30 * DAY_MS)
 DRIFT_ALERTS = Topic("drift.alerts", 30 * DAY_MS)
 TRAINING_FEEDBACK = Topic("training.feedback", 30 * DAY_MS)
+CLIPS_JUDGED = Topic("clips.judged", 30 * DAY_MS)
 CONSENT_EVENTS = Topic("consent.events", 30 * DAY_MS)
 
 #: Topics that samples travel on: from who asks for them to their ends.
@@ -41,7 +42,7 @@ ROAD = (
     DEAD_LETTERS,
 )
 
-ALL = (*ROAD, DRIFT_ALERTS, TRAINING_FEEDBACK, CONSENT_EVENTS)
+ALL = (*ROAD, DRIFT_ALERTS, TRAINING_FEEDBACK, CLIPS_JUDGED, CONSENT_EVENTS)
 
 #: Topics on which a sample ends.
 ENDS = (SAMPLES_ACCEPTED, SAMPLES_FLAGGED, DEAD_LETTERS)

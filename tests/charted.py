@@ -9,6 +9,7 @@ import numpy as np
 
 from streams.adapters.ledger.charts.book import SqlChartBook
 from streams.adapters.ledger.charts.shown import drawn
+from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.database import Database
 from streams.core.drift.chart import Observation, observe
 from streams.core.drift.plan import Plan
@@ -28,6 +29,7 @@ from streams.topics import SAMPLES_ACCEPTED
 PLAN = Plan(window_seconds=60, lateness_seconds=30, calibration=50, charts=1, windows_between_false_alarms=50)
 BEGIN = datetime(2030, 1, 1, tzinfo=UTC)
 BATCH = 40
+QUIET = timedelta(seconds=60)
 PEOPLE = ("anna", "bert")
 
 
@@ -94,7 +96,8 @@ class Bench:
     def __init__(self, database: Database, gallery: Gallery) -> None:
         self.database = database
         self.book = SqlChartBook(database, PLAN)
-        self.services = Monitoring(self.book, gallery, PLAN, FrozenClock())
+        clips = SqlClipBook(database, quiet=QUIET)
+        self.services = Monitoring(self.book, clips, gallery, PLAN, FrozenClock())
         self.told: list[Record] = []
 
     async def read(self, verdicts: Sequence[SampleJudged], *, note: bool = True) -> None:

@@ -115,28 +115,34 @@ def prune(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say which, and delete nothing.")] = False,
     as_json: Json = False,
 ) -> None:
-    """Delete charts of which nothing was judged for long, with everything that is stored of them.
+    """Delete charts and clips of which nothing was judged for long, with everything that is stored of them.
 
-    Those of runs that are over, of former settings and of models that nobody uses. What is on topics stays there; a
-    sample that comes after all begins a chart anew. Needs the ledger alone.
+    Charts of runs that are over, of former settings and of models that nobody uses. What is on topics stays there; a
+    sample that comes after all begins a chart, or a clip, anew. Needs the ledger alone.
     """
     before = moment(idle, datetime.now(UTC), "--idle")
     gone = asyncio.run(_prune(read_settings(), before, dry_run=dry_run))
     if as_json:
-        emit({"before": before.isoformat(), "charts": gone, "deleted": not dry_run})
+        emit({"before": before.isoformat(), **gone, "deleted": not dry_run})
         return
-    say(f"{len(gone)} charts {'would be' if dry_run else 'are'} deleted: nothing came since {before:%Y-%m-%d %H:%M}")
-    for title in gone:
-        say(f"  {title}")
+    for kind, titles in gone.items():
+        are = "would be" if dry_run else "are"
+        say(f"{len(titles)} {kind} {are} deleted: nothing came since {before:%Y-%m-%d %H:%M}")
+        for title in titles:
+            say(f"  {title}")
 
 
-async def _prune(settings: Settings, before: datetime, *, dry_run: bool) -> list[str]:
+async def _prune(settings: Settings, before: datetime, *, dry_run: bool) -> dict[str, list[str]]:
     from streams.adapters.ledger.charts.idle import prune as prune_charts
+    from streams.adapters.ledger.clips.erased import prune_clips
     from streams.cli.wiring.addresses import addressed
     from streams.cli.wiring.database import opened_database
 
     async with opened_database(addressed(settings, "ledger")) as database:
-        return await prune_charts(database, before=before, dry_run=dry_run)
+        return {
+            "charts": await prune_charts(database, before=before, dry_run=dry_run),
+            "clips": await prune_clips(database, before=before, dry_run=dry_run),
+        }
 
 
 async def _drawn(settings: Settings) -> "tuple[list[Drawn], Plan]":

@@ -43,6 +43,13 @@ def request(
     frame: Annotated[
         Path | None, typer.Option(help="Source frame, a face that fills it, for models that put faces into frames.")
     ] = None,
+    clip: Annotated[
+        str | None, typer.Option(help="The video that the samples are frames of: they are also judged together.")
+    ] = None,
+    first_frame: Annotated[int, typer.Option(min=0, help="Which frame of it the first sample is.")] = 0,
+    frames: Annotated[
+        int | None, typer.Option(min=1, help="How many frames it has: it is judged once they are there.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Ask for samples of an identity; or publish requests from standard input.
@@ -61,6 +68,9 @@ def request(
             "strength": strength,
             "count": count,
             "territory": territory,
+            "clip_id": clip,
+            "frame_index": None if clip is None else first_frame,
+            "frames": frames,
             "frame": asyncio.run(_stored(read_settings(), frame)) if frame else None,
         }
         requests = [_checked(content, "the request")]

@@ -11,12 +11,13 @@ from streams import topics
 from streams.cli.terminal.output import printable
 from streams.core.deadletter import explanation
 from streams.core.explain.compare import telling
-from streams.events import Decision, DriftAlerted, SampleJudged, TrainingAdvised
+from streams.events import ClipJudged, Decision, DriftAlerted, SampleJudged, TrainingAdvised
 
 _VERDICTS = (topics.SAMPLES_ACCEPTED.name, topics.SAMPLES_FLAGGED.name)
-_CHARTS: dict[str, type[DriftAlerted] | type[TrainingAdvised]] = {
+_TOLD: dict[str, type[DriftAlerted] | type[TrainingAdvised] | type[ClipJudged]] = {
     topics.DRIFT_ALERTS.name: DriftAlerted,
     topics.TRAINING_FEEDBACK.name: TrainingAdvised,
+    topics.CLIPS_JUDGED.name: ClipJudged,
 }
 #: So many characters of a message that is shown as it is.
 _SHOWN = 200
@@ -50,9 +51,9 @@ def for_reading(topic: str, record: Any) -> Text:
             return _verdict(SampleJudged.model_validate_json(value))
         except ValidationError:
             pass  # written by somebody else: shown as it is
-    if topic in _CHARTS:
+    if topic in _TOLD:
         try:
-            return _of_charts(_CHARTS[topic].model_validate_json(value))
+            return _of_monitor(_TOLD[topic].model_validate_json(value))
         except ValidationError:
             pass
     text = value.decode(errors="replace")
@@ -67,7 +68,14 @@ def _verdict(judged: SampleJudged) -> Text:
     return _lines(*("✓", "green") if judged.decision is Decision.ACCEPTED else ("✗", "yellow"), what, why)
 
 
-def _of_charts(told: DriftAlerted | TrainingAdvised) -> Text:
+def _of_monitor(told: DriftAlerted | TrainingAdvised | ClipJudged) -> Text:
+    if isinstance(told, ClipJudged):
+        accepted = told.decision is Decision.ACCEPTED
+        revised = f"  revision {told.revision}" if told.revision > 1 else ""
+        what = f"clip {told.clip_id} of {told.source}  {told.identity}  {told.frames} frames{revised}"
+        return _lines(
+            *("✓", "green") if accepted else ("✗", "yellow"), printable(what), [*map(printable, told.reasons)]
+        )
     if isinstance(told, TrainingAdvised):
         what = f"{told.advice}  run {told.run_id} step {told.step}"
         return _lines(

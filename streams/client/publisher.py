@@ -97,6 +97,9 @@ class Publisher:
         model: str,
         encoded: bytes,
         territory: str | None = None,
+        clip_id: str | None = None,
+        frame_index: int | None = None,
+        frames: int | None = None,
     ) -> str:
         """Have one image of a training run judged; return its sample id.
 
@@ -108,6 +111,9 @@ class Publisher:
             model: What is being trained.
             encoded: PNG, JPEG or WebP, at most 512 KiB.
             territory: Where the images of this run are to be shown, ISO 3166.
+            clip_id: The video that the image is a frame of; its frames are also judged together.
+            frame_index: Which of its frames, from 0 on.
+            frames: How many it has, where that is known.
         """
         inline = base64.b64encode(encoded).decode()
         body = TrainingSamplePublished(
@@ -117,6 +123,9 @@ class Publisher:
             identity=identity,
             model=model,
             territory=territory,
+            clip_id=clip_id,
+            frame_index=frame_index,
+            frames=frames,
             inline_image=inline,
         )
         sample_id = training_sample_id(run_id, step, index)

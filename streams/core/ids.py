@@ -35,6 +35,11 @@ def feedback_id(scope: str, step: int) -> str:
     return _digest("feedback", scope, step)
 
 
+def clip_verdict_id(clip_id: str, kind: str, source: str, identity: str, model: str, space: str) -> str:
+    """Return the id of what is said of one clip of one person by one model, in one embedding space."""
+    return _digest("clip", clip_id, kind, source, identity, model, space)
+
+
 def message_id(message: Message) -> str:
     """Return the id of a message that names no sample of its own.
 

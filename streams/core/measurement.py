@@ -40,6 +40,9 @@ class Measurement(BaseModel):
     landmarks: tuple[tuple[float, float], ...] = ()
     detection_probability: float | None = None
     sharpness: float | None = None
+    look: dict[str, float] | None = None
+    """How the face looks, by the names of ``core.explain.look.Measure``; None = of a sample that is no frame of a clip,
+    or in which no face was seen."""
     similarity: Similarity | None = None
     """To the target's centroid."""
     normalised: float | None = None

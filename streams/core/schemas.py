@@ -6,6 +6,7 @@ from streams import topics
 from streams.events import (
     TYPES,
     Body,
+    ClipJudged,
     ConsentChanged,
     DriftAlerted,
     GenerationRequested,
@@ -24,6 +25,7 @@ BODIES: dict[topics.Topic, type[Body]] = {
     topics.SAMPLES_FLAGGED: SampleJudged,
     topics.DRIFT_ALERTS: DriftAlerted,
     topics.TRAINING_FEEDBACK: TrainingAdvised,
+    topics.CLIPS_JUDGED: ClipJudged,
     topics.CONSENT_EVENTS: ConsentChanged,
 }
 

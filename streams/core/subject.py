@@ -23,6 +23,9 @@ class Subject:
     seed: int | None = None
     strength: float | None = None
     territory: str | None = None
+    clip_id: str | None = None
+    frame_index: int | None = None
+    frames: int | None = None
     image: ImageRef | None = None
 
 
@@ -39,6 +42,9 @@ def asked(request: GenerationRequested, index: int) -> Subject:
         seed=request.seed + index,
         strength=request.strength,
         territory=request.territory,
+        clip_id=request.clip_id,
+        frame_index=None if request.frame_index is None else request.frame_index + index,
+        frames=request.frames,
     )
 
 
@@ -56,6 +62,9 @@ def made(sample: SampleGenerated, image: ImageRef) -> Subject:
         seed=sample.seed,
         strength=sample.strength,
         territory=sample.territory,
+        clip_id=sample.clip_id,
+        frame_index=sample.frame_index,
+        frames=sample.frames,
         image=image,
     )
 
@@ -71,6 +80,9 @@ def trained(sample: TrainingSamplePublished, image: ImageRef) -> Subject:
         identity=sample.identity,
         model=sample.model,
         territory=sample.territory,
+        clip_id=sample.clip_id,
+        frame_index=sample.frame_index,
+        frames=sample.frames,
         image=image,
     )
 

@@ -44,6 +44,7 @@ COUNTS = {
     "likeness_dependency_failures": Count("Calls that a dependency did not answer.", ("dependency",)),
     "likeness_drift_alerts": Count("Changes of drift alerts delivered.", ("kind", "statistic", "change")),
     "likeness_training_advice": Count("Advice on steps of training runs delivered.", ("advice",)),
+    "likeness_clips_judged": Count("Verdicts on clips delivered, revisions among them.", ("decision",)),
     "likeness_reconciler_messages_driven_again": Count("Messages published once more for samples without an end."),
     "likeness_reconciler_ends_published_again": Count("Ends published that were never noted as delivered."),
 }

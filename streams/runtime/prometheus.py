@@ -13,7 +13,7 @@ from streams import topics
 from streams.core.deadletter import explanation
 from streams.core.ledger import State
 from streams.core.records import Message, Record
-from streams.events import DriftAlerted, TrainingAdvised
+from streams.events import Decision, DriftAlerted, TrainingAdvised
 from streams.exposition import served
 from streams.runtime.measures import COUNTS, LEVELS, SPREADS
 from streams.runtime.metrics import Metrics
@@ -32,7 +32,7 @@ _STATES = {
     topics.DEAD_LETTERS.name: State.DEAD,
 }
 
-#: What is counted of that which charts tell, with its labels: fields of what is told, and the values that they have.
+#: What is counted of what the monitor tells, with its labels: fields of what is told, and the values that they have.
 _TOLD: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     topics.DRIFT_ALERTS.name: (
         "likeness_drift_alerts",
@@ -42,6 +42,7 @@ _TOLD: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "likeness_training_advice",
         {"advice": get_args(TrainingAdvised.model_fields["advice"].annotation)},
     ),
+    topics.CLIPS_JUDGED.name: ("likeness_clips_judged", {"decision": tuple(Decision)}),
 }
 
 
@@ -117,7 +118,7 @@ class PrometheusMetrics(Metrics):
                 self._highest[place] = message.offset
 
     def done(self, effects: Effects, *, seconds: float) -> None:
-        """Count the ends among the records, and what charts tell."""
+        """Count the ends among the records, and what the monitor tells."""
         for record in effects.records:
             if record.topic in _STATES:
                 self._count("likeness_samples_ended", state=_STATES[record.topic], reason=_reason(record))

@@ -168,6 +168,9 @@ def _sample_record(order: Order, held: Mapping[str, Registered]) -> Record:
         seed=subject.seed or 0,
         strength=subject.strength or 0.0,
         territory=subject.territory,
+        clip_id=subject.clip_id,
+        frame_index=subject.frame_index,
+        frames=subject.frames,
         image=subject.image,
     )
     at = held[subject.sample_id].registration.at

@@ -119,9 +119,9 @@ def _read(encoded: bytes, error: float) -> Examined:
 
 
 def _look(face: Face) -> Look:
-    """What a picture shows is in every region of it."""
+    """What a picture shows is in every region of it; the wider the face, the wider the mouth."""
     picture = np.resize(face.embedding, (len(Region), ROWS, COLUMNS, 3)).astype(np.float32)
-    return Look({Measure.SHARPNESS: face.sharpness}, outline(picture))
+    return Look({Measure.SHARPNESS: face.sharpness, Measure.MOUTH_WIDTH: face.side / 100}, outline(picture))
 
 
 def _both_ways(views: Sequence[Pixels]) -> Imprints:

@@ -14,6 +14,7 @@ from sqlalchemy import inspect, text
 from streams.adapters.ledger import consent, forgotten, redrives
 from streams.adapters.ledger import rows as ledger_rows
 from streams.adapters.ledger.charts import rows as chart_rows
+from streams.adapters.ledger.clips import rows as clip_rows
 from streams.adapters.ledger.database import Database, metadata
 from streams.adapters.ledger.migrations import HEAD, VERSION_TABLE, reached
 from streams.adapters.ledger.migrations.steps import every_step
@@ -23,7 +24,7 @@ from streams.core.ledger import State
 from streams.errors import Unready
 
 #: What makes the tables of `metadata`, all of them.
-_OWNERS = (chart_rows, consent, forgotten, ledger_rows, redrives)
+_OWNERS = (chart_rows, clip_rows, consent, forgotten, ledger_rows, redrives)
 
 #: The tables as they were made before there were steps, literally.
 _BYTES = {"sqlite": "BLOB", "postgresql": "BYTEA"}

@@ -1,13 +1,15 @@
-"""A monitor on a real Kafka and ledger, with a gallery in memory: ``python stand_in_monitor.py``."""
+"""A monitor on a real Kafka and ledger, and on a Milvus if one is set: ``python stand_in_monitor.py``."""
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.database import Database
+from streams.adapters.milvus.gallery import MilvusGallery
 from streams.cli.wiring.plan import drift_plan
-from streams.ports import Monitoring
+from streams.ports import Gallery, Monitoring
 from streams.runtime.metrics import metered
 from streams.runtime.patience import Patience
 from streams.runtime.roles import MONITOR
@@ -22,7 +24,12 @@ async def main() -> None:
     plan = drift_plan(settings)
     database = Database(settings.ledger or "")
     await database.open()
-    services = Monitoring(SqlChartBook(database, plan), InMemoryGallery(STUB_SPACE), plan, partial(datetime.now, UTC))
+    clips = SqlClipBook(database, quiet=timedelta(seconds=settings.clip_quiet_seconds))
+    gallery: Gallery = InMemoryGallery(STUB_SPACE)
+    if settings.milvus is not None:
+        gallery = MilvusGallery(settings.milvus, "", STUB_SPACE, timeout_seconds=20)
+        await gallery.open(create=True)
+    services = Monitoring(SqlChartBook(database, plan), clips, gallery, plan, partial(datetime.now, UTC))
     try:
         with metered(settings, MONITOR.name, ["milvus"]) as metrics:
             await work(settings, services, MONITOR, Patience(metrics=metrics), metrics)

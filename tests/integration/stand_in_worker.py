@@ -1,4 +1,4 @@
-"""One worker on stand-ins, but for Kafka, the ledger and the image store: it does as told when it sees TROUBLE.
+"""One worker on stand-ins, but for Kafka, the ledger, the image store and a Milvus if set: told what to do on TROUBLE.
 One that ``returns`` goes back to the committed offsets again and again while messages flow, as rebalances on each
 other's heels make it do.
 
@@ -18,13 +18,16 @@ from streams.adapters.images.store import ImageStore
 from streams.adapters.ledger.consent import SqlConsentRegister
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.samples import SqlLedger
+from streams.adapters.milvus.gallery import MilvusGallery
 from streams.core.faces import Examined
+from streams.ports import Gallery
 from streams.runtime.metrics import metered
 from streams.runtime.patience import Patience
 from streams.runtime.roles import ROLES
 from streams.runtime.worker import work
 from streams.settings import Settings
-from streams.testing.examiner import StubExaminer
+from streams.testing.examiner import STUB_SPACE, StubExaminer
+from streams.testing.gallery import InMemoryGallery
 from streams.testing.images import picture, png
 from streams.testing.services import enrol, services
 
@@ -76,11 +79,16 @@ async def main(role: str, trouble: str) -> None:
     images = ImageStore(settings.images or "")
     await images.open(create=True)
     examiner = TroubledExaminer(trouble)
+    gallery: Gallery = InMemoryGallery(STUB_SPACE)
+    if settings.milvus is not None:
+        gallery = MilvusGallery(settings.milvus, "", STUB_SPACE, timeout_seconds=20)
+        await gallery.open(create=True)
     everything = services(
         ledger=SqlLedger(database),
         consent=SqlConsentRegister(database),
         examiner=examiner,
         lone_examiner=examiner,
+        gallery=gallery,
         images=images,
         now=partial(datetime.now, UTC),
     )

@@ -14,6 +14,7 @@ import pytest
 
 from streams import topics
 from streams.adapters.images.store import ImageStore
+from streams.adapters.ledger.clips.shown import shown
 from streams.adapters.ledger.consent import SqlConsentRegister
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.erasures import SqlErasures
@@ -57,19 +58,22 @@ class Road:
     async def fill(self) -> None:
         """Enrol two people, and have samples of both generated, judged and charted; each verdict names the other, too.
 
-        Charts also have a longer past, in which similarity falls: alerts name samples of both.
+        What was generated are the frames of a clip. Charts also have a longer past, in which similarity falls: alerts
+        name samples of both.
         """
         bench = Bench(self.database, self.services.gallery)
         for name, direction in DIRECTIONS.items():
             await self._enrol(name, direction)
         for name in DIRECTIONS:
-            asked = message(request(identity=name, request_id=f"r-{name[0]}", count=3))
+            clip = {"clip_id": f"clip-{name[0]}", "frame_index": 0, "frames": 3}
+            asked = message(request(identity=name, request_id=f"r-{name[0]}", count=3, **clip))
             made = await deliver(generate, [asked], self.services)
             ends = await deliver(judge, list(map(read_back, made)), self.services)
             sample = training_sample(png(picture(DIRECTIONS[name], side=99)), identity=name, run_id=f"run-{name[0]}")
             ends += await deliver(judge, [message(sample)], self.services)
             await bench.read([SampleJudged.model_validate_json(end.value or b"") for end in ends])
         await bench.read(generated(people=(ANNA, BERT)))
+        assert {one["identity"] for one in bench.messages("clips.judged")} == {ANNA, BERT}
         assert {moved["identity"] for alert in bench.messages() for moved in alert["moved_by"]} == {ANNA, BERT}
 
     async def _enrol(self, name: str, direction: Any) -> None:
@@ -178,6 +182,8 @@ async def test_nothing_is_left_of_whoever_is_forgotten_and_nobody_else_is_touche
         assert (receipt.left, receipt.complete) == ({}, True)
         assert receipt.found["samples"] == 4
         assert receipt.found["charted samples"] == receipt.deleted["charted samples"] == 4 + len(generated()) // 2
+        assert receipt.found["clips"] == receipt.deleted["clips"] == 1
+        assert [one.clip.identity for one in await shown(here.database)] == [BERT]
         assert receipt.found["images"] == receipt.deleted["images"] == 6  # two references, three made, one trained
         assert (receipt.found["vectors in references"], receipt.found["vectors in samples"]) == (2, 4)
         assert here.holding(ANNA.encode(), *raw) == []

@@ -2,11 +2,13 @@
 
 import asyncio
 import json
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.database import Database
 from streams.cli.main import main
 from streams.cli.wiring.plan import drift_plan
@@ -45,7 +47,8 @@ def ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         database, plan = Database(url), drift_plan(Settings())
         await database.open()
         gallery = InMemoryGallery(STUB_SPACE)
-        services = Monitoring(SqlChartBook(database, plan), gallery, plan, FrozenClock())
+        clips = SqlClipBook(database, quiet=timedelta(seconds=60))
+        services = Monitoring(SqlChartBook(database, plan), clips, gallery, plan, FrozenClock())
         one = judged(1000, similarity=0.7)
         await monitor([message(each, topic=SAMPLES_ACCEPTED) for each in [*samples, one]], services)
         await database.close()

@@ -58,7 +58,19 @@ def test_every_metric_is_there_with_its_help_and_the_names_follow_the_convention
         assert one.means.endswith(".")
         assert name.startswith("likeness_")
         assert not name.endswith("_total")  # the client adds it
-        few = {"topic", "state", "reason", "dependency", "part", "call", "kind", "statistic", "change", "advice"}
+        few = {
+            "topic",
+            "state",
+            "reason",
+            "dependency",
+            "part",
+            "call",
+            "kind",
+            "statistic",
+            "change",
+            "advice",
+            "decision",
+        }
         assert set(one.labels) <= few  # of few values, and no person
 
 

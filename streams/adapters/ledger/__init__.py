@@ -1,1 +1,1 @@
-"""What SQL holds: samples, redrives, consent, erasures and charts, on SQLite and on PostgreSQL."""
+"""What SQL holds: samples, redrives, consent, erasures, charts and clips, on SQLite and on PostgreSQL."""

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.sql.elements import ColumnElement
 
 from streams.adapters.ledger.charts.erased import count_charted, scopes_with, take_out
+from streams.adapters.ledger.clips.erased import clips_with, take_out_clips
 from streams.adapters.ledger.consent import register, withdrawal
 from streams.adapters.ledger.database import Database, from_micros, metadata, to_micros
 from streams.adapters.ledger.erased import Rewritten, of_redrive, of_sample
@@ -134,7 +135,10 @@ class SqlErasures:
         """See ``ports.Erasures``. Nothing is added meanwhile: to the book of charts the name means nobody any more."""
 
         def find(connection: Connection) -> list[str]:
-            _noted(connection, erasure, Inventory(counts={"charted samples": count_charted(connection, identity)}))
+            clips = clips_with(connection, identity)
+            counts = {"charted samples": count_charted(connection, identity), "clips": len(clips)}
+            _noted(connection, erasure, Inventory(counts=counts))
+            take_out_clips(connection, clips)
             return scopes_with(connection, identity)
 
         for scope in await self._every_row(find):

@@ -3,7 +3,7 @@
 import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Protocol, TypeVar
@@ -14,6 +14,7 @@ from streams.adapters.faces.lone import LoneExaminer, known_good
 from streams.adapters.images.decoder import UNPACK_ANY, DecoderProcess
 from streams.adapters.images.store import ImageStore
 from streams.adapters.ledger.charts.book import SqlChartBook
+from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.consent import SqlConsentRegister
 from streams.adapters.ledger.samples import SqlLedger
 from streams.adapters.milvus.gallery import MilvusGallery
@@ -182,7 +183,8 @@ async def open_monitoring(
         gallery = _gallery(settings, space)
         stack.push_async_callback(gallery.close)
         await patiently(gallery.open)
-        yield Monitoring(SqlChartBook(database, plan), gallery, plan, partial(datetime.now, UTC))
+        clips = SqlClipBook(database, quiet=timedelta(seconds=settings.clip_quiet_seconds))
+        yield Monitoring(SqlChartBook(database, plan), clips, gallery, plan, partial(datetime.now, UTC))
 
 
 @asynccontextmanager

@@ -37,10 +37,11 @@ def in_order(frames: Iterable[Frame]) -> list[Frame]:
     return list(held.values())
 
 
-def missing(frames: Iterable[Frame]) -> tuple[int, ...]:
-    """Return the indices that are absent between the first frame and the last."""
+def missing(frames: Iterable[Frame], of: int | None = None) -> tuple[tuple[int, int], ...]:
+    """Return the stretches of absent frames: among the first ``of``, or else between the first one and the last."""
     present = {frame.index for frame in frames}
-    return tuple(index for index in range(min(present, default=0), max(present, default=0)) if index not in present)
+    wanted = range(min(present, default=0), max(present, default=0)) if of is None else range(of)
+    return stretches(index for index in wanted if index not in present)
 
 
 def stretches(indices: Iterable[int]) -> tuple[tuple[int, int], ...]:

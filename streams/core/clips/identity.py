@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from itertools import pairwise
 
 import numpy as np
-from scipy.sparse.csgraph import connected_components
 
 from streams.core.clips.frames import Floats, Frame
 from streams.core.similarity import rounded
@@ -18,6 +17,8 @@ RESTLESS = 10.0
 
 def of_one_person(frames: Sequence[Frame]) -> list[int]:
     """Return the indices of the most frames that hang together; of equally many, those that begin first."""
+    from scipy.sparse.csgraph import connected_components  # which nobody waits for who has no clip
+
     seen = [(frame.index, frame.embedding) for frame in frames if frame.embedding is not None]
     if not seen:
         return []

@@ -37,7 +37,8 @@ class ClipVerdict:
     frames: int
     flagged: int
     """Frames that are flagged by themselves."""
-    missing: tuple[int, ...]
+    missing: tuple[tuple[int, int], ...]
+    """Stretches of frames that are not there: the first and the last of each."""
     apart: tuple[tuple[int, int], ...]
     """Stretches of frames that lie apart from the rest: the first and the last of each."""
     lowest: float | None
@@ -56,8 +57,12 @@ class ClipVerdict:
     """The worst frames, the worst first."""
 
 
-def judge_clip(frames: Iterable[Frame]) -> ClipVerdict:
+def judge_clip(frames: Iterable[Frame], of: int | None = None) -> ClipVerdict:
     """Judge the frames of one clip together.
+
+    Args:
+        frames: In any order.
+        of: How many the clip should have, the first one of index 0; None: nobody said.
 
     Raises:
         ValueError: If there is none.
@@ -77,7 +82,7 @@ def judge_clip(frames: Iterable[Frame]) -> ClipVerdict:
         reasons=reasons,
         frames=len(ordered),
         flagged=len(flagged),
-        missing=missing(ordered),
+        missing=missing(ordered, of),
         apart=stretches(lying),
         lowest=min(known, default=None),
         mean=round(float(np.mean(known)), 4) if known else None,

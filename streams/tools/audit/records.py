@@ -137,12 +137,14 @@ def asked_content(value: bytes | None, called: Callable[[str], str] = lambda nam
         return None
     try:
         numbers = [_whole(body.get("seed", 0)), float(body.get("strength", 0)), _whole(body.get("count", 1))]
+        places = [body.get("frame_index"), body.get("frames")]
+        clip = [body.get("clip_id"), *(None if each is None else _whole(each) for each in places)]
     except (TypeError, ValueError, OverflowError):
         return None
     identity = body.get("identity")
     who = called(identity) if isinstance(identity, str) else identity
     names = [body["source"], body["request_id"], who, body.get("model", "face_gan"), body.get("territory")]
-    return digest(json.dumps([*names, *numbers]).encode())
+    return digest(json.dumps([*names, *numbers, *clip]).encode())
 
 
 def _object(value: bytes | None) -> Mapping[str, Any]:

@@ -25,7 +25,9 @@ from streams.tools.replay.regate import COLUMNS, Judged, Seen, Sums, domain_of, 
 from streams.tools.replay.result import Replayed
 from streams.tools.replay.standing import Standing
 
-_SUBJECT = tuple(one.name for one in fields(Subject) if one.name != "image")
+#: Frames of a clip are judged one by one, here too; recordings of before there were clips do not have these.
+_CLIP = ("clip_id", "frame_index", "frames")
+_SUBJECT = tuple(one.name for one in fields(Subject) if one.name not in ("image", *_CLIP))
 _COLUMNS = tuple(dict.fromkeys((*COLUMNS, *_SUBJECT, "image_sha256", "image_size", "measurement")))
 
 

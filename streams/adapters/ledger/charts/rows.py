@@ -76,7 +76,7 @@ notices = Table(
     Column("body", Text, nullable=False),
 )
 Index("ix_drift_notice_scope_window", notices.c.scope, notices.c.window)
-# The outbox: what is published, to the byte, in this order.
+# The outbox: what is published, to the byte, in this order; of charts and of clips.
 outbox = Table(
     "drift_outbox",
     metadata,
@@ -151,8 +151,13 @@ def told_ids(subject: str, revision: int) -> list[str]:
 
 def outbox_row(notice: Notice, record: Record) -> dict[str, Any]:
     """Return the row of what is to be published."""
+    return told_row(_told_id(notice.subject, notice.revision), record)
+
+
+def told_row(name: str, record: Record) -> dict[str, Any]:
+    """Return the row of a record that is told under a name."""
     return {
-        "id": _told_id(notice.subject, notice.revision),
+        "id": name,
         "topic": record.topic,
         "key": record.key,
         "value": record.value,

@@ -3,7 +3,7 @@
 from sqlalchemy import Connection, inspect, text
 
 #: The last step. Compared before Alembic is imported: every process opens the database, hardly one has a step to take.
-HEAD = "0004"
+HEAD = "0005"
 
 #: Says which steps a database has behind it. The name is Likeness' own, beside whoever else uses Alembic there.
 VERSION_TABLE = "likeness_version"
