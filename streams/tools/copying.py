@@ -13,6 +13,7 @@ from streams.core.metrics.copying import Floats, copying_z
 from streams.errors import BadInput
 from streams.events import NearOriginal
 from streams.ports import Examiner, Imprinter, Originals
+from streams.tools.image_files import read_image
 from streams.tools.originals import BATCH
 
 Report = Callable[[int, int], None]
@@ -123,8 +124,9 @@ def _distance(near: NearOriginal) -> float:
 def _read(paths: Sequence[Path], left_out: dict[str, str]) -> dict[Path, bytes]:
     read = {}
     for path in paths:
-        try:
-            read[path] = path.read_bytes()
-        except OSError as error:
-            left_out[str(path)] = f"cannot be read: {error.strerror}"
+        content = read_image(path)
+        if isinstance(content, bytes):
+            read[path] = content
+        else:
+            left_out[str(path)] = content.detail if isinstance(content, Undecodable) else content.why
     return read

@@ -12,8 +12,8 @@ from streams.core.faces import Undecodable
 from streams.core.gallery import Origin, Reference, reference_id
 from streams.core.imprints import Original
 from streams.errors import BadInput, ImageAltered, ImageMissing
-from streams.events import IMAGE_BYTES
 from streams.ports import Imprinter, Originals, Services
+from streams.tools.image_files import read_image
 
 T = TypeVar("T")
 
@@ -111,13 +111,9 @@ def _read(images: Sequence[TrainingImage], indexed: Indexed) -> dict[str, tuple[
     """Return what can be read by the id of the original that it is."""
     found: dict[str, tuple[TrainingImage, bytes]] = {}
     for image in images:
-        try:
-            if (size := image.path.stat().st_size) > IMAGE_BYTES:
-                indexed.skipped[str(image.path)] = f"{size} bytes; allowed are {IMAGE_BYTES}"
-                continue
-            encoded = image.path.read_bytes()
-        except OSError as error:
-            indexed.skipped[str(image.path)] = f"cannot be read: {error.strerror}"
+        encoded = read_image(image.path)
+        if not isinstance(encoded, bytes):
+            indexed.skipped[str(image.path)] = encoded.detail if isinstance(encoded, Undecodable) else encoded.why
             continue
         key = reference_id(image.identity, hashlib.sha256(encoded).hexdigest())
         indexed.known += key in found
