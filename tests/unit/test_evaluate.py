@@ -61,6 +61,25 @@ def test_pairs_are_counted_with_failures_to_acquire_as_non_matches():
     assert list(said["missing"]) == ["gone"]
 
 
+def test_no_interval_says_more_than_so_few_comparisons_can_show():
+    """Two of each kind without an error: by the rule of three up to 1 - 0.05^(1/2) of others may be wrong."""
+    intervals = of_pairs().figures.intervals
+    assert (
+        intervals["fmr_policy"]
+        == intervals["fnmr_policy"]
+        == intervals["eer"]
+        == (0.0, pytest.approx(0.7764, abs=1e-4))
+    )
+    assert intervals["auc"] == intervals["tpr_at_fmr 0.001"] == (pytest.approx(0.2236, abs=1e-4), 1.0)
+
+
+def test_a_rate_of_one_is_as_uncertain_as_none():
+    """No mated pair reaches so high a limit, which two pairs do not show of others."""
+    figures = of_pairs(against=policy(similarity=0.9999)).figures
+    assert figures.fnmr_policy == 1.0
+    assert figures.intervals["fnmr_policy"] == (pytest.approx(0.2236, abs=1e-4), 1.0)
+
+
 def test_so_few_pairs_are_said_to_show_no_small_rate():
     assert of_pairs().as_dict()["resolved"] == {"0.01": False, "0.001": False}
 

@@ -115,9 +115,11 @@ def _fold(subjects: Integers) -> Integers:
 
 
 def widened(rate: float, interval: Interval, comparisons: int) -> Interval:
-    """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n."""
+    """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n. So too from 1 down."""
     low, high = interval
-    return short(min(low, rate)), short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
+    unseen = rule_of_three(comparisons)
+    low, high = (min(low, 1 - unseen) if rate == 1 else low), (max(high, unseen) if rate == 0 else high)
+    return short(min(low, rate)), short(max(high, rate))
 
 
 def short(rate: float) -> float:
