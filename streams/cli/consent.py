@@ -220,8 +220,8 @@ async def _show(settings: Settings, identity: str) -> _Standing:
         entries = (await register.entries([identity]))[identity]
         if not entries:
             raise BadInput(
-                f"the register has nothing on {identity!r}: look the name up, as it was enrolled; who is protected needs"
-                " no entry"
+                f"the register has nothing on {identity!r}: look the name up, as it was enrolled; who is protected"
+                " needs no entry"
             )
         return _Standing(identity, entries, datetime.now(UTC))
 

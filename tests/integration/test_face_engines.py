@@ -18,6 +18,7 @@ from streams.adapters.engines import onnx_models, onnx_sessions, openvino_sessio
 from streams.adapters.facenet.weights import load_embedder
 from streams.adapters.faces.engine import FaceEngine
 from streams.adapters.images.decode import encode_png
+from streams.core.explain.look import Measure
 from streams.core.faces import Face, Pixels, Sighting
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
@@ -129,6 +130,19 @@ def test_an_exported_embedder_also_gives_what_comes_before_its_last_layer_and_th
         assert np.allclose(embedding, whole(torch.from_numpy(crops)), atol=1e-4)
     assert features.shape == (3, 1792)
     assert np.allclose(embedding * length, vector, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", EXPORTED)
+def test_every_engine_tells_how_stable_an_embedding_is_as_the_reference_does(name: str):
+    told = {which: _stabilities(which) for which in ("torch", name)}
+    assert len(told[name]) > 12
+    assert np.abs(np.subtract(told["torch"], told[name])).max() < 1e-3
+    assert np.ptp(told["torch"]) > 1e-3
+
+
+def _stabilities(name: str) -> list[float]:
+    faces = [one.largest for one in seen(name)[:BATCH] if one.largest is not None]
+    return [look.measures[Measure.STABILITY] for look in engine(name).describe(faces) if look is not None]
 
 
 @pytest.mark.parametrize("name", EXPORTED)
