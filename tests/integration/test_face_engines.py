@@ -175,3 +175,30 @@ def test_openvino_reports_to_nobody(tmp_path: Path):
 
     assert done.stdout.split() == ["openvino"]
     assert not any(tmp_path.iterdir())
+
+
+#: Embeds one face, and says how stable that is or why not, where nothing of the extra ``faces`` can be imported.
+WITHOUT_FACES = """
+import sys
+for name in {absent!r}:
+    sys.modules[name] = None
+from pathlib import Path
+from streams.adapters.faces.engine import FaceEngine
+from streams.settings import Settings
+engine = FaceEngine.load(Settings())
+[seen] = engine.examine([Path({file!r}).read_bytes()])
+[look] = engine.describe([seen.largest])
+print(seen.faces, sorted(look.measures)[0])
+"""
+
+
+def test_a_worker_needs_nothing_of_the_extra_that_has_torch():
+    """As in the image of the workers, whose cache was filled by another one."""
+    onnx_models.ensure(Settings())
+    extra = ("torch", "torchvision", "facenet_pytorch", "h5py", "onnx", "safetensors")
+    file = str(Path(__file__).with_name("faces") / "anna-1.png")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FACES.format(absent=extra, file=file)], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "brightness"]), done.stderr
