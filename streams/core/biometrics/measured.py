@@ -29,6 +29,18 @@ class Place:
     target: str
     similarity: float
     extrapolated: bool = False
+    """The comparisons are too few to show the target."""
+    by_tail: bool = False
+    """A fitted tail says where it is kept; where none could be fitted, nothing does."""
+
+    @property
+    def how(self) -> str:
+        """Where the number comes from, in words."""
+        if not self.extrapolated:
+            return "measured"
+        if self.by_tail:
+            return "extrapolated by a fitted tail"
+        return "not known: just above the nearest non-mated comparison, of which there are too few to fit a tail"
 
 
 def place_fmr(
@@ -42,8 +54,10 @@ def place_fmr(
     if fmr >= rule_of_three(non_mated):
         return Place(target, measured)
     # Never below the nearest of the non-mated ones that were seen, whatever the tail says.
-    beyond = fitted.threshold(fmr) if fitted is not None and fmr < fitted.reached else measured
-    return Place(target, min(highest, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
+    if fitted is None or fmr >= fitted.reached:
+        return Place(target, measured, extrapolated=True)
+    beyond = math.ceil(fitted.threshold(fmr) / STEP) * STEP
+    return Place(target, min(highest, max(measured, beyond)), extrapolated=True, by_tail=True)
 
 
 def operating_points(
