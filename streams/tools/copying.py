@@ -15,7 +15,7 @@ from streams.errors import BadInput
 from streams.events import NearOriginal
 from streams.ports import Examiner, Imprinter, Originals
 from streams.tools.image_files import read_image
-from streams.tools.originals import BATCH
+from streams.tools.references import BATCH
 
 #: Beyond so many standard deviations z is hardly chance.
 CHANCE = 3.0
