@@ -349,6 +349,10 @@ class SampleJudged(Body):
     limits: dict[str, float]
     false_match_rate: float | None = None
     """Calibrated FMR at ``similarity``; None while the policy is uncalibrated."""
+    log_likelihood_ratio: float | None = None
+    """ln of how much more often the same person has this plain cosine than another one; None as above."""
+    p_value: float | None = None
+    """Conformal: how usual so little similarity is among those that the policy was calibrated on; None as above."""
     policy_version: str
     embedding_space: str | None = None
     gallery_version: str | None = None

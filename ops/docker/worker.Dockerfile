@@ -16,7 +16,7 @@ COPY streams streams
 COPY generators generators
 COPY triton_models triton_models
 COPY ops/policies ops/policies
-RUN /opt/likeness/bin/pip install --no-cache-dir --constraint /constraints.txt ".[engine,postgres,replay,s3]"
+RUN /opt/likeness/bin/pip install --no-cache-dir --constraint /constraints.txt ".[engine,postgres,replay,s3,second]"
 
 
 FROM python:3.11.14-slim-bookworm

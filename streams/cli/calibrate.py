@@ -292,17 +292,18 @@ def _show(findings: "Findings", wish: _Wish, html: Path) -> None:
     if wish.as_json:
         emit(_as_dict(findings) | {"output": str(wish.output), "report": str(html)})
         return
-    table = Table("target", "similarity", "FMR", "95 %", "FNMR", "95 %", "", box=None, pad_edge=False)
+    table = Table("target", box=None, pad_edge=False)
+    for name in ("similarity", "FMR", "95 %", "FNMR", "95 %"):
+        table.add_column(name, no_wrap=True)  # on a narrow terminal only the target's words are broken
     for point in findings.measured.operating_points:
         spans = [f"{low:.3g} - {high:.3g}" for low, high in (point.fmr_interval, point.fnmr_interval)]
         table.add_row(
-            point.target,
+            point.target + (" (extrapolated)" if point.extrapolated else ""),
             f"{point.similarity:.4f}",
             f"{point.fmr:.3g}",
             spans[0],
             f"{point.fnmr:.3g}",
             spans[1],
-            "extrapolated" if point.extrapolated else "",
         )
     page.print(table)
     if (second := findings.policy.second) and second.effect:

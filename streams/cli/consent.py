@@ -219,7 +219,10 @@ async def _show(settings: Settings, identity: str) -> _Standing:
     async with _register(settings) as (_, register, _):
         entries = (await register.entries([identity]))[identity]
         if not entries:
-            raise BadInput(f"the register has nothing on {identity!r}: look the name up, as it was enrolled")
+            raise BadInput(
+                f"the register has nothing on {identity!r}: look the name up, as it was enrolled; who is protected"
+                " needs no entry"
+            )
         return _Standing(identity, entries, datetime.now(UTC))
 
 

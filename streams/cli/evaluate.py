@@ -13,6 +13,7 @@ from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
+    from streams.core.imprints import Descriptor
     from streams.core.policy import Policy
     from streams.tools.copying import Copying
     from streams.tools.rates.evaluation import Evaluation
@@ -96,19 +97,22 @@ def copying(
     held_out: Annotated[
         Path, typer.Option(help="Folder of images like those that it learned from, and not among them.")
     ],
+    report: _Report = Path("copying.html"),
     as_json: Json = False,
 ) -> None:
     """Test whether a generator copies what it learned from: C_T of Meehan, Chaudhuri and Dasgupta (2020).
 
     The training images must be registered (`likeness index-training`). Needs Milvus. z far below 0 is copying.
     """
-    from dataclasses import asdict
-
     from streams.tools.rates.labels import images_in
+    from streams.tools.rates.policy_file import require_writable, write_text
+    from streams.tools.rates.reports import copying_html
 
-    said = asyncio.run(_copying(read_settings(), images_in(generated), images_in(held_out)))
+    require_writable(report)
+    said, descriptor = asyncio.run(_copying(read_settings(), images_in(generated), images_in(held_out)))
+    write_text(copying_html(said, descriptor, datetime.now(UTC)), report)
     if as_json:
-        emit(asdict(said))
+        emit(said.as_dict() | {"report": str(report)})
         return
     for path, why in said.left_out.items():
         console.print(f"{path}: {why}", highlight=False, markup=False, soft_wrap=True)
@@ -117,9 +121,10 @@ def copying(
         f"{said.generated} generated images, in the median {said.generated_median:g} from the nearest of"
         f" {said.training_images} training images; {said.held_out} held-out ones, {said.held_out_median:g}"
     )
+    say(f"report: {report}")
 
 
-async def _copying(settings: Settings, generated: list[Path], held_out: list[Path]) -> "Copying":
+async def _copying(settings: Settings, generated: list[Path], held_out: list[Path]) -> "tuple[Copying, Descriptor]":
     from streams.cli.terminal.counting import counted
     from streams.cli.wiring.addresses import addressed, answering
     from streams.cli.wiring.services import examiner_of_files, open_originals
@@ -132,7 +137,8 @@ async def _copying(settings: Settings, generated: list[Path], held_out: list[Pat
         open_originals(settings, examiner.descriptor) as originals,
     ):
         with counted("images") as report:
-            return await measure_copying(generated, held_out, examiner, examiner, originals, report)
+            said = await measure_copying(generated, held_out, examiner, examiner, originals, report)
+        return said, examiner.descriptor
 
 
 def _policy(settings: Settings) -> "Policy":

@@ -22,6 +22,8 @@ _FIELDS = (
     "similarity",
     "normalised_similarity",
     "false_match_rate",
+    "log_likelihood_ratio",
+    "p_value",
     "margin",
     "second",
     "nearest",

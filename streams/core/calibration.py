@@ -4,6 +4,7 @@ from bisect import bisect_right
 from itertools import pairwise
 from typing import Annotated
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from streams.events import Similarity
@@ -58,6 +59,11 @@ class Rates(_Measured):
         place = bisect_right(self.similarity, similarity)
         return self.fmr[place - 1] if place else 1.0
 
+    def not_nearer(self, similarity: float) -> float:
+        """Return the share of mated comparisons that come no nearer than this: at the next entry, never too small."""
+        place = bisect_right(self.similarity, similarity)
+        return self.fnmr[place] if place < len(self.fnmr) else 1.0
+
 
 class LikelihoodRatio(_Measured):
     """From a similarity to ln(how much more often mated comparisons have it): linear between knots, level outside."""
@@ -71,6 +77,10 @@ class LikelihoodRatio(_Measured):
     """
     min_cllr: Annotated[float, Field(ge=0)]
     """The same of the best possible map."""
+
+    def at(self, similarity: float) -> float:
+        """Return ln of the likelihood ratio at a similarity."""
+        return float(np.interp(similarity, self.similarity, self.log_ratio))
 
     @model_validator(mode="after")
     def _one_map(self) -> "LikelihoodRatio":
@@ -125,3 +135,12 @@ class Calibration(_Measured):
     likelihood_ratio: LikelihoodRatio
     smallest_p_value: Rate
     """The smallest conformal p-value that so many mated comparisons can give, 1/(n + 1)."""
+
+    def p_value(self, rates: Rates, similarity: float) -> float:
+        """Return the conformal p-value (1 + #{mated no nearer}) / (n + 1), by the steps of the table never too small.
+
+        Args:
+            rates: Those of the comparator that the similarity is of.
+            similarity: Or normalised score.
+        """
+        return float(f"{(1 + self.mated * rates.not_nearer(similarity)) / (self.mated + 1):.4g}")

@@ -28,6 +28,13 @@ _HEAD = 8
 #: Bytes that are looked through at a time.
 _BLOCK = 8 * 1024 * 1024
 
+#: What is left of a verdict: nothing that was seen of anybody, and nothing that is not named here.
+_KEPT = (
+    *("version", "sample_id", "kind", "source", "request_id", "step", "index", "territory", "decision", "limits"),
+    *("model", "model_version", "seed", "strength", "policy_version", "embedding_space", "gallery_version"),
+    "judged_at",
+)
+
 _LETTERS = r"A-Za-z0-9._:/@+-"
 
 
@@ -75,10 +82,9 @@ def emptied(value: bytes, called: str) -> bytes | None:
         judged = SampleJudged.model_validate_json(value)
     except ValidationError:
         return None
-    measured = ("similarity", "normalised_similarity", "margin", "second", "faces", "face_box", "false_match_rate")
-    nothing = dict.fromkeys(("image", *measured))
     reasons = tuple(Reason(code=reason.code, text="erased") for reason in judged.reasons)
-    return to_json(judged.model_copy(update={**nothing, "identity": called, "reasons": reasons, "nearest": ()}))
+    kept = {name: getattr(judged, name) for name in _KEPT}
+    return to_json(SampleJudged(identity=called, reasons=reasons, nearest=(), **kept))
 
 
 def emptied_payload(payload: bytes) -> bytes:

@@ -165,11 +165,27 @@ class Policy(BaseModel):
             similarity: Plain cosine.
             normalised: The same, score-normalised.
         """
-        if self.normalisation is not None:
-            rates, score = self.normalisation.rates, normalised
-        else:
-            rates, score = self.calibration.rates if self.calibration else None, similarity
+        rates, score = self._compared(similarity, normalised)
         return None if rates is None or score is None else rates.fmr_at(score)
+
+    def p_value(self, similarity: float | None, normalised: float | None = None) -> float | None:
+        """Return the conformal p-value of what the comparator gives; arguments and None as of ``false_match_rate``."""
+        rates, score = self._compared(similarity, normalised)
+        if rates is None or score is None or self.calibration is None:
+            return None
+        return self.calibration.p_value(rates, score)
+
+    def log_likelihood_ratio(self, similarity: float | None) -> float | None:
+        """Return ln of the likelihood ratio at a plain cosine; None where there is none, or nothing was measured."""
+        if self.calibration is None or similarity is None:
+            return None
+        return round(self.calibration.likelihood_ratio.at(similarity), 3)
+
+    def _compared(self, similarity: float | None, normalised: float | None) -> tuple[Rates | None, float | None]:
+        """Return the rates of the comparator, and what of both it compares."""
+        if self.normalisation is not None:
+            return self.normalisation.rates, normalised
+        return self.calibration.rates if self.calibration else None, similarity
 
 
 def parse(text: str, where: str) -> Policy:

@@ -51,6 +51,8 @@ def verdict(
         face_box=measurement.face_box,
         limits=policy.numbers,
         false_match_rate=policy.false_match_rate(measurement.similarity, measurement.normalised),
+        log_likelihood_ratio=policy.log_likelihood_ratio(measurement.similarity),
+        p_value=policy.p_value(measurement.similarity, measurement.normalised),
         policy_version=policy.version,
         embedding_space=measurement.embedding_space,
         gallery_version=measurement.gallery_version,

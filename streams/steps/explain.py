@@ -3,6 +3,7 @@
 Told beside a verdict that is made, and never decided by.
 """
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -33,12 +34,10 @@ async def explained(appraised: Sequence[Appraised], services: Services) -> list[
     asked = {place: name for place, name in asked.items() if name in known}
     framed = {place for place in agreed if appraised[place].judged.clip_id is not None}
     looks = await _looks({place: face for place, face in agreed.items() if place in asked or place in framed}, services)
-    spread = await services.gallery.spread() if asked else None
-    told = {
-        place: explain(looks[place], list(known[name].values()), spread)
-        for place, name in asked.items()
-        if place in looks
-    }
+    held = {place: list(known[name].values()) for place, name in asked.items() if place in looks}
+    spread = await services.gallery.spread() if held else None
+    # Of people with a hundred references each a batch takes 40 ms: off the event loop.
+    told = await asyncio.to_thread(lambda: {place: explain(looks[place], held[place], spread) for place in held})
     return [
         _with(one, told.get(place, ()), looks.get(place) if place in framed else None)
         for place, one in enumerate(appraised)

@@ -184,16 +184,25 @@ def _rows_remain(inventory: Inventory, undelivered: int) -> list[Remains]:
         f"{inventory.counts.get('samples', 0)} rows of the ledger: ids, times, the seed and how the sample ended",
         "so that every sample stays accounted for; without name, image, similarities or measurements",
     )
+    others = Remains(
+        "verdicts on others that had the person near: similarities, ids of references and file hashes of pictures",
+        "these verdicts rest on them; the name is taken out, and nothing is left to which they lead",
+    )
+    sums = Remains(
+        "points of charts that others are in too, and what was measured on steps of five samples and more",
+        "sums over everybody's samples, without a name",
+    )
     waiting = Remains(
         f"{undelivered} verdicts that are not known to be delivered", "let the workers run, then give the command again"
     )
-    return [tombstone, rows, *([waiting] if undelivered else [])]
+    return [tombstone, rows, others, sums, *([waiting] if undelivered else [])]
 
 
 def _copies_remain(kept: frozenset[str], *, physically: bool, compacted: bool) -> list[Remains]:
     remains = [
         Remains("backups and copies, of the database, the images and the gallery", "nothing here reaches them"),
         Remains("logs and reports outside of the data folder", "nothing here knows them"),
+        Remains("recordings, and cohort files beside policies", "folders of yours; nobody is named in a cohort"),
         Remains("source frames of requests", "they show whom the asker chose, which nothing here knows"),
     ]
     if not compacted:

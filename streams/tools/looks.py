@@ -6,12 +6,9 @@ from dataclasses import dataclass
 
 from streams.core.explain.look import Look
 from streams.core.explain.spread import Spread, pooled
-from streams.core.faces import only_face
 from streams.core.gallery import Reference
-from streams.errors import ImageAltered, ImageMissing
 from streams.ports import Services
-from streams.steps.examine import examine_exactly
-from streams.tools.enrol import BATCH
+from streams.tools.references import seen_again, stored_in
 
 
 @dataclass(frozen=True)
@@ -50,20 +47,8 @@ async def measure(services: Services, report: Callable[[str], None] = lambda _: 
 async def _looks(references: Sequence[Reference], services: Services) -> dict[str, Look]:
     """Return the looks of those references whose image is still there and shows one face."""
     found: dict[str, Look] = {}
-    for start in range(0, len(references), BATCH):
-        images = {one.reference_id: await _image(one, services) for one in references[start : start + BATCH]}
-        held = {key: image for key, image in images.items() if image is not None}
-        examined = await examine_exactly(list(held.values()), services.examiner) if held else []
-        seen = zip(held, map(only_face, examined), strict=True)
-        faces = {key: face for key, face in seen if not isinstance(face, str)}
+    async for seen in seen_again(references, stored_in(services.images), services.examiner):
+        faces = {one.reference_id: face for one, face in seen if not isinstance(face, str)}
         looks = await services.describer.describe(list(faces.values()))
         found |= {key: look for key, look in zip(faces, looks, strict=True) if look is not None}
     return found
-
-
-async def _image(reference: Reference, services: Services) -> bytes | None:
-    ref = await services.images.find(reference.image_sha256)
-    try:
-        return None if ref is None else await services.images.get(ref)
-    except (ImageMissing, ImageAltered):
-        return None

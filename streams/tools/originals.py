@@ -11,16 +11,15 @@ from streams.core.enrolment import require_name
 from streams.core.faces import Undecodable
 from streams.core.gallery import Origin, Reference, reference_id
 from streams.core.imprints import Original
-from streams.errors import BadInput, ImageAltered, ImageMissing
-from streams.events import IMAGE_BYTES
+from streams.errors import BadInput
 from streams.ports import Imprinter, Originals, Services
+from streams.tools.image_files import read_image
+from streams.tools.references import BATCH, stored_in
 
 T = TypeVar("T")
 
 #: What counts as an image by its name; anything else in a folder is passed over.
 IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".webp"})
-#: Images that are in memory at a time.
-BATCH = 16
 
 
 @dataclass
@@ -111,13 +110,9 @@ def _read(images: Sequence[TrainingImage], indexed: Indexed) -> dict[str, tuple[
     """Return what can be read by the id of the original that it is."""
     found: dict[str, tuple[TrainingImage, bytes]] = {}
     for image in images:
-        try:
-            if (size := image.path.stat().st_size) > IMAGE_BYTES:
-                indexed.skipped[str(image.path)] = f"{size} bytes; allowed are {IMAGE_BYTES}"
-                continue
-            encoded = image.path.read_bytes()
-        except OSError as error:
-            indexed.skipped[str(image.path)] = f"cannot be read: {error.strerror}"
+        encoded = read_image(image.path)
+        if not isinstance(encoded, bytes):
+            indexed.skipped[str(image.path)] = encoded.detail if isinstance(encoded, Undecodable) else encoded.why
             continue
         key = reference_id(image.identity, hashlib.sha256(encoded).hexdigest())
         indexed.known += key in found
@@ -166,21 +161,21 @@ async def _unregistered(services: Services) -> list[Reference]:
 async def index_references(services: Services, report: Callable[[int], None] = lambda _: None) -> Indexed:
     """Register every enrolled photograph that is not yet, from the image store; ``report`` takes how many are done."""
     wanted = await _unregistered(services)
-    indexed = Indexed(len(wanted))
+    indexed, image_of = Indexed(len(wanted)), stored_in(services.images)
     for batch in _batches(wanted):
         read = []
         for reference in batch:
-            stored = await services.images.find(reference.image_sha256)
-            try:
-                read.append((reference, b"" if stored is None else await services.images.get(stored)))
-            except (ImageMissing, ImageAltered) as error:
-                indexed.skipped[reference.reference_id] = str(error)
+            encoded = await image_of(reference)
+            if isinstance(encoded, str):
+                indexed.skipped[reference.reference_id] = encoded
+            else:
+                read.append((reference, encoded))
         made = await photographs(read, services)
         await services.originals.register(made)
         indexed.registered += len(made)
         registered = {one.original_id for one in made}
         unreadable = [one.reference_id for one, _ in read if one.reference_id not in registered]
-        indexed.skipped |= dict.fromkeys(unreadable, "its image is not in the image store, or cannot be decoded")
+        indexed.skipped |= dict.fromkeys(unreadable, "its image cannot be decoded")
         report(len(batch))
     return indexed
 

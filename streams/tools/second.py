@@ -4,13 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from streams.core.explain.look import Look
-from streams.core.faces import only_face
 from streams.core.gallery import Identity, Reference
 from streams.core.similarity import centroid, concentration
-from streams.errors import BadInput, ImageAltered, ImageMissing
+from streams.errors import BadInput
 from streams.ports import SecondVerifier, Services
-from streams.steps.examine import examine_exactly
-from streams.tools.originals import BATCH
+from streams.tools.references import seen_again, stored_in
 
 
 @dataclass
@@ -96,20 +94,8 @@ async def _enrol(identity: Identity, references: Sequence[Reference], second: Se
 async def _seen_again(references: Sequence[Reference], services: Services, added: Added) -> list[Reference]:
     """Return the references with what the second verifier makes of their images."""
     found = []
-    for start in range(0, len(references), BATCH):
-        read: list[tuple[Reference, bytes]] = []
-        for reference in references[start : start + BATCH]:
-            stored = await services.images.find(reference.image_sha256)
-            try:
-                if stored is None:
-                    added.skipped[reference.reference_id] = "its image is not in the image store"
-                else:
-                    read.append((reference, await services.images.get(stored)))
-            except (ImageMissing, ImageAltered) as error:
-                added.skipped[reference.reference_id] = str(error)
-        seen = await examine_exactly([encoded for _, encoded in read], services.examiner)
-        for (reference, _), one in zip(read, seen, strict=True):
-            face = only_face(one)
+    async for seen in seen_again(references, stored_in(services.images), services.examiner):
+        for reference, face in seen:
             if isinstance(face, str) or face.second is None:
                 added.skipped[reference.reference_id] = face if isinstance(face, str) else "no embedding of its face"
             else:

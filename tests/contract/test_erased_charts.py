@@ -122,6 +122,43 @@ async def test_a_late_sample_of_others_draws_their_charts_anew(bench: Bench, era
     assert await named(erasures) == {}
 
 
+async def test_of_a_step_of_fewer_than_five_samples_nothing_stays_that_was_measured_with_the_person(
+    bench: Bench, erasures: SqlErasures
+):
+    """Such means are hardly of more than one person; those of five and more say nothing of any."""
+    both = trained(run="few", each=4, people=PEOPLE)
+    many = trained(run="many", each=5, people=PEOPLE)
+    mixed = trained(run="mixed", each=4, people=("bert",))
+    mixed[12] = mixed[12].model_copy(update={"identity": "anna"})
+    await bench.read([*both, *many, *mixed])
+    before = await _steps(bench)
+
+    await forgotten(erasures)
+
+    after = await _steps(bench)
+    assert after["few"] == {}
+    assert after["many"] == before["many"]
+    assert after["mixed"] == {step: told for step, told in before["mixed"].items() if step != mixed[12].step}
+    assert {len(before[run]) for run in ("few", "many", "mixed")} == {12}
+    kept = await bench.database.transact(_told_of_steps)
+    assert {(run, step) for run, step in kept} == {(run, step) for run, steps in after.items() for step in steps}
+    await bench.read([*both, *many, *mixed])
+    assert {run: set(steps) for run, steps in (await _steps(bench)).items()} == {
+        run: set(steps) for run, steps in after.items()
+    }
+
+
+async def _steps(bench: Bench) -> dict[str, dict[int, Any]]:
+    charts = [one for one in await bench.charts() if one["run_id"]]
+    return {one["run_id"]: {step["step"]: step for step in one["steps"]} for one in charts}
+
+
+def _told_of_steps(connection: Any) -> list[tuple[str, int]]:
+    told = connection.exec_driver_sql("SELECT value FROM drift_outbox WHERE topic = 'training.feedback'").scalars()
+    bodies = [json.loads(bytes(one)) for one in told]
+    return [(one["run_id"], one["step"]) for one in bodies]
+
+
 @pytest.mark.parametrize("note", [True, False])
 async def test_what_is_told_later_names_nobody_who_was_forgotten(bench: Bench, erasures: SqlErasures, note: bool):
     await bench.read(generated(), note=note)

@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 
 from streams.cli.work import DEPENDENCIES, RoleName
 from streams.embedded import kafka
-from tests.deployment.images import image_faults
+from tests.deployment.images import extras, image_faults
 from tests.deployment.words import ROOT, command_faults, unknown_settings
 
 COMPOSE = ROOT / "docker-compose.yml"
@@ -138,6 +138,20 @@ def _needs(services: Services) -> Iterator[str]:
                 yield from (f"{name}: waits for {other}, which it does not need" for other in sorted(waits - needs))
 
 
+def _second(services: Services) -> Iterator[str]:
+    """Whoever reads the policy can be told of a second verifier, and runs in an image that has it."""
+    for name, service in services.items():
+        environment = service.get("environment", {})
+        if "LIKENESS_POLICY" not in environment:
+            continue
+        if "LIKENESS_SECOND_EMBEDDER" not in environment:
+            yield f"{name}: its policy may require a second verifier, and LIKENESS_SECOND_EMBEDDER does not reach it"
+        if "second" not in extras(ROOT / service["build"]["dockerfile"]):
+            yield f"{name}: its image lacks the extra second"
+    if "LIKENESS_SECOND_EMBEDDER" not in services["weights"]["environment"]:
+        yield "weights: fetches nothing for a second verifier: LIKENESS_SECOND_EMBEDDER does not reach it"
+
+
 def _kafka(services: Services) -> Iterator[str]:
     brokers = {name: service for name, service in services.items() if service["image"].startswith("apache/kafka:")}
     nodes = [kafka.Node(number, Path("/data"), 0, 0) for number in (1, 2, 3)]
@@ -170,7 +184,7 @@ def _confinement(services: Services) -> Iterator[str]:
 
 _CHECKS: tuple[Callable[[Services], Iterator[str]], ...] = (
     *(_images, _ports, _health, _order, _variables, _addresses, _commands, _builds, _needs),
-    *(_kafka, _mounts, _confinement),
+    *(_second, _kafka, _mounts, _confinement),
 )
 
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from streams.embedded.kafka_jars import version
 from tests.deployment.words import ROOT, project, unknown_settings
@@ -37,18 +38,26 @@ def image_faults(image: str) -> Iterator[str]:
 
 def dockerfile_faults(text: str) -> list[str]:
     """Return whatever a Dockerfile of ours names that is not there, or should be otherwise."""
-    extras = [extra for group in re.findall(r"\.\[([\w,-]+)\]", text) for extra in group.split(",")]
     copied = re.findall(r"^COPY (?!--from)(.+) \S+$", text, re.MULTILINE)
     sources = [source for line in copied for source in line.split()]
     runs_as = re.findall(r"^USER (.+)", text, re.MULTILINE)[-1:]
     return [
         *(fault for image in re.findall(r"^FROM (\S+)", text, re.MULTILINE) for fault in image_faults(image)),
         *(f"no setting is called {name}" for name in unknown_settings(text)),
-        *(f"no extra is called {extra}" for extra in extras if extra not in project()["optional-dependencies"]),
+        *(f"no extra is called {extra}" for extra in _extras(text) if extra not in project()["optional-dependencies"]),
         *(f"there is no {source}" for source in sources if not (ROOT / source).exists()),
         *(f".dockerignore keeps {source} from the engine" for source in sources if not _sent(source)),
         *([] if runs_as == ["1000:1000"] else ["it does not end as the user 1000:1000"]),
     ]
+
+
+def extras(dockerfile: Path) -> list[str]:
+    """Return the extras of ours that a Dockerfile installs."""
+    return _extras(dockerfile.read_text())
+
+
+def _extras(text: str) -> list[str]:
+    return [extra for group in re.findall(r"\.\[([\w,-]+)\]", text) for extra in group.split(",")]
 
 
 def _sent(source: str) -> bool:

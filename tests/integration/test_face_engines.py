@@ -18,6 +18,7 @@ from streams.adapters.engines import onnx_models, onnx_sessions, openvino_sessio
 from streams.adapters.facenet.weights import load_embedder
 from streams.adapters.faces.engine import FaceEngine
 from streams.adapters.images.decode import encode_png
+from streams.core.explain.look import Measure
 from streams.core.faces import Face, Pixels, Sighting
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
@@ -132,6 +133,19 @@ def test_an_exported_embedder_also_gives_what_comes_before_its_last_layer_and_th
 
 
 @pytest.mark.parametrize("name", EXPORTED)
+def test_every_engine_tells_how_stable_an_embedding_is_as_the_reference_does(name: str):
+    told = {which: _stabilities(which) for which in ("torch", name)}
+    assert len(told[name]) > 12
+    assert np.abs(np.subtract(told["torch"], told[name])).max() < 1e-3
+    assert np.ptp(told["torch"]) > 1e-3
+
+
+def _stabilities(name: str) -> list[float]:
+    faces = [one.largest for one in seen(name)[:BATCH] if one.largest is not None]
+    return [look.measures[Measure.STABILITY] for look in engine(name).describe(faces) if look is not None]
+
+
+@pytest.mark.parametrize("name", EXPORTED)
 def test_a_file_that_is_no_network_is_refused(name: str, tmp_path: Path):
     (tmp_path / "embed.onnx").write_bytes(b"no network")
 
@@ -161,3 +175,30 @@ def test_openvino_reports_to_nobody(tmp_path: Path):
 
     assert done.stdout.split() == ["openvino"]
     assert not any(tmp_path.iterdir())
+
+
+#: Embeds one face, and says how stable that is or why not, where nothing of the extra ``faces`` can be imported.
+WITHOUT_FACES = """
+import sys
+for name in {absent!r}:
+    sys.modules[name] = None
+from pathlib import Path
+from streams.adapters.faces.engine import FaceEngine
+from streams.settings import Settings
+engine = FaceEngine.load(Settings())
+[seen] = engine.examine([Path({file!r}).read_bytes()])
+[look] = engine.describe([seen.largest])
+print(seen.faces, sorted(look.measures)[0])
+"""
+
+
+def test_a_worker_needs_nothing_of_the_extra_that_has_torch():
+    """As in the image of the workers, whose cache was filled by another one."""
+    onnx_models.ensure(Settings())
+    extra = ("torch", "torchvision", "facenet_pytorch", "h5py", "onnx", "safetensors")
+    file = str(Path(__file__).with_name("faces") / "anna-1.png")
+    done = subprocess.run(
+        [sys.executable, "-c", WITHOUT_FACES.format(absent=extra, file=file)], capture_output=True, text=True
+    )
+
+    assert (done.returncode, done.stdout.split()) == (0, ["1", "brightness"]), done.stderr

@@ -123,6 +123,19 @@ def test_a_target_that_the_comparisons_cannot_show_is_extrapolated_and_marked():
     assert any("extrapolated" in warning for warning in findings.warnings)
 
 
+def test_a_limit_that_no_tail_could_be_fitted_for_is_said_to_keep_nothing_that_is_known():
+    """Five people with two images each have 40 non-mated comparisons; a tail needs more."""
+    given = evidence(people=5, each=2)
+    assert len(given.comparisons.non_mated) == 40
+
+    findings = found(Targets(fmr=0.001), given)
+
+    assert findings.policy.limits.similarity == pytest.approx(given.comparisons.non_mated.max() + 1e-4, abs=1e-6)
+    assert "not known" in findings.measured.sources["similarity"]
+    assert "tail" in found(Targets(fmr=1e-6)).measured.sources["similarity"]
+    assert any("not known" in warning for warning in findings.warnings)
+
+
 def test_no_verdict_claims_a_smaller_rate_than_was_measured():
     findings = found()
     bound = rule_of_three(len(findings.evidence.comparisons.non_mated))

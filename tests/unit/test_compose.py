@@ -66,6 +66,18 @@ MISTAKES: dict[str, tuple[Callable[[Services], object], str]] = {
         lambda s: s["judge"]["depends_on"].pop("milvus"),
         "judge: does not wait for milvus",
     ),
+    "a policy that may require a second verifier which nobody can name": (
+        lambda s: s["judge"]["environment"].pop("LIKENESS_SECOND_EMBEDDER"),
+        "judge: its policy may require a second verifier",
+    ),
+    "a second verifier whose weights nobody fetches": (
+        lambda s: s["weights"]["environment"].pop("LIKENESS_SECOND_EMBEDDER"),
+        "weights: fetches nothing for a second verifier",
+    ),
+    "a second verifier in an image that cannot run it": (
+        lambda s: s["judge"]["build"].update(dockerfile="ops/docker/triton.Dockerfile"),
+        "judge: its image lacks the extra second",
+    ),
     "a build argument that nobody takes": (
         lambda s: s["judge"]["build"]["args"].update(PIP_EXTRA_INDEX_URL=""),
         "judge: its Dockerfile takes no PIP_EXTRA_INDEX_URL",
@@ -162,7 +174,7 @@ def test_a_dockerfile_names_only_what_is_there(dockerfile: Path):
 @pytest.mark.parametrize(
     ("right", "wrong", "said"),
     [
-        ("[engine,postgres,replay,s3]", "[engine,mysql]", "no extra is called mysql"),
+        ("[engine,postgres,replay,s3,second]", "[engine,mysql]", "no extra is called mysql"),
         ("COPY generators generators", "COPY models models", "there is no models"),
         ("COPY generators generators", "COPY tests tests", ".dockerignore keeps tests"),
         ("LIKENESS_CACHE_DIR", "LIKENESS_CACHE", "no setting is called LIKENESS_CACHE"),

@@ -1,5 +1,7 @@
 """Whether a generator copies: its images, and others that it did not learn from, against those that it did."""
 
+import hashlib
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,7 @@ from streams.ports import Services
 from streams.testing.images import picture, png
 from streams.tools.copying import Copying, measure_copying
 from streams.tools.originals import index_training, training_images
+from streams.tools.rates.reports import copying_html
 
 
 def folder_of(folder: Path, name: str, vectors: np.ndarray) -> list[Path]:
@@ -54,6 +57,7 @@ async def test_the_figure_is_that_of_the_distances_in_bits(services, learned, tm
     held_out = folder_of(tmp_path, "held-out", -learned[:2])
     said = await measured(services, copies, held_out)
     assert said.generated_median == 0
+    assert "distances" not in said.as_dict()
     assert said.z == pytest.approx(copying_z(np.zeros(3), np.array([said.held_out_median, 1e3])), abs=1e-3)
 
 
@@ -70,3 +74,23 @@ async def test_what_cannot_be_compared_is_told_and_left_out(services, learned, t
 async def test_without_registered_training_images_nothing_can_be_said(services, tmp_path):
     with pytest.raises(BadInput, match="index-training"):
         await measured(services, [], [])
+
+
+async def test_the_page_names_the_nearest_generated_images_and_the_training_files_beside_them(
+    services, learned, tmp_path
+):
+    random = np.random.default_rng(1)
+    copies = folder_of(tmp_path, "<copies>", np.concatenate([learned[:8], random.normal(size=(3, 8))]))
+    held_out = folder_of(tmp_path, "held-out", random.normal(size=(20, 8)))
+    said = await measured(services, copies, [*held_out, tmp_path / "gone.png"])
+
+    assert [one.distance for one in said.nearest[:8]] == [0] * 8
+    assert {one.path for one in said.nearest[:8]} == {str(path) for path in copies[:8]}
+    training = tmp_path / "training" / Path(said.nearest[0].path).name
+    assert said.nearest[0].training_sha256 == hashlib.sha256(training.read_bytes()).hexdigest()
+    page = copying_html(said, services.imprinter.descriptor, datetime(2026, 1, 31, tzinfo=UTC))
+    assert "the generator copies" in page
+    assert said.nearest[0].training_sha256 in page
+    assert "gone.png" in page
+    assert "<copies>" not in page
+    assert page.count("<svg") == 1

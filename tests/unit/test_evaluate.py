@@ -1,14 +1,18 @@
 """Evaluations count what they say that they count: failures to acquire, files that are missing, groups, searches."""
 
+import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from streams.core.faces import Sighting
 from streams.core.policy import Policy
 from streams.errors import BadInput
+from streams.events import IMAGE_BYTES
 from streams.testing.examiner import StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.services import policy
@@ -55,6 +59,25 @@ def test_pairs_are_counted_with_failures_to_acquire_as_non_matches():
     assert said["several_faces"] == 1
     assert said["failed"] == {"empty": "no face was found"}
     assert list(said["missing"]) == ["gone"]
+
+
+def test_no_interval_says_more_than_so_few_comparisons_can_show():
+    """Two of each kind without an error: by the rule of three up to 1 - 0.05^(1/2) of others may be wrong."""
+    intervals = of_pairs().figures.intervals
+    assert (
+        intervals["fmr_policy"]
+        == intervals["fnmr_policy"]
+        == intervals["eer"]
+        == (0.0, pytest.approx(0.7764, abs=1e-4))
+    )
+    assert intervals["auc"] == intervals["tpr_at_fmr 0.001"] == (pytest.approx(0.2236, abs=1e-4), 1.0)
+
+
+def test_a_rate_of_one_is_as_uncertain_as_none():
+    """No mated pair reaches so high a limit, which two pairs do not show of others."""
+    figures = of_pairs(against=policy(similarity=0.9999)).figures
+    assert figures.fnmr_policy == 1.0
+    assert figures.intervals["fnmr_policy"] == (pytest.approx(0.2236, abs=1e-4), 1.0)
 
 
 def test_so_few_pairs_are_said_to_show_no_small_rate():
@@ -186,3 +209,35 @@ async def test_files_are_looked_at_once_each_in_batches_and_what_they_lack_is_an
     assert failures(seen)[str(broken)].startswith("image-undecodable")
     assert missing(seen) == {str(gone): "cannot be read: No such file or directory"}
     assert seen[paths[0]].face is not None
+
+
+async def test_of_a_face_only_what_is_compared_is_kept_and_that_in_32_bit_floats(tmp_path):
+    """A thousand portraits would be 50 MB; and limits must not rest on a first look by which nothing is decided."""
+    file = tmp_path / "a.png"
+    file.write_bytes(png(picture([1, 2, 0, 0, 0, 0, 0, 0])))
+    (exact,) = await StubExaminer().examine([file.read_bytes()])
+    assert isinstance(exact, Sighting)
+    assert exact.largest is not None
+    portrait, features = np.zeros((126, 126, 3), np.uint8), np.ones(1792, np.float32)
+    whole = replace(exact, largest=replace(exact.largest, portrait=portrait, features=features))
+
+    rough = await acquire([file], StubExaminer(error=0.1))
+    kept = await acquire([file], StubExaminer(answers={file.read_bytes(): whole}))
+
+    for seen in (rough[file].face, kept[file].face):
+        assert seen is not None
+        assert (seen.rough, seen.portrait, seen.features) == (None, None, None)
+        np.testing.assert_array_equal(seen.embedding, exact.largest.embedding)
+
+
+async def test_a_file_that_is_larger_than_any_image_may_be_is_not_read(tmp_path):
+    huge, pipe, examiner = tmp_path / "huge.png", tmp_path / "pipe.png", StubExaminer()
+    huge.touch()
+    os.truncate(huge, 1 << 40)
+    os.mkfifo(pipe)
+
+    seen = await acquire([huge, pipe], examiner)
+
+    assert examiner.calls == []
+    assert failures(seen) == {str(huge): f"image-too-large: {1 << 40} bytes; allowed are {IMAGE_BYTES}"}
+    assert missing(seen) == {str(pipe): "cannot be read: Not a regular file"}

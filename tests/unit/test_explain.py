@@ -117,6 +117,13 @@ def test_only_what_is_worth_a_look_is_shown_and_not_too_much_of_it():
     assert telling(found[-1:]) == ()
 
 
+def test_a_region_that_is_more_alike_than_usual_is_shown_to_nobody_as_a_difference():
+    alike, darker = (
+        Explanation(name=name, text="", z=-5.0, noise=1.0, references=8) for name in (Region.MOUTH, Measure.SKIN_TONE)
+    )
+    assert telling([alike, darker]) == (darker,)
+
+
 def test_a_spread_is_pooled_within_people_and_only_over_several():
     apart = [[look(mean + off, seed) for seed, off in enumerate((-0.1, 0.0, 0.1))] for mean in range(PEOPLE)]
 

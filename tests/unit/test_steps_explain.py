@@ -1,5 +1,7 @@
 """Verdicts say how a face differs where that is asked for, and are the same verdicts without."""
 
+import threading
+from collections.abc import ItemsView, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -7,7 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from streams.core.explain.look import Look
+from streams.core.explain.look import Look, Measure
+from streams.core.faces import Face
 from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Services
@@ -16,6 +19,7 @@ from streams.settings import Explained
 from streams.steps import judge
 from streams.steps.appraise import appraise
 from streams.steps.explain import explained
+from streams.testing.examiner import StubExaminer
 from streams.testing.gallery import InMemoryGallery
 from streams.testing.images import picture, png
 from streams.testing.messages import deliver, message, training_sample
@@ -55,6 +59,44 @@ async def test_a_worker_whose_calls_are_timed_explains_as_well(services: Service
 
     said = await verdict(timed(services, lambda *_, **__: None))
     assert said.explanations is not None
+
+
+class Noting(dict[Measure, float]):
+    """Measures that note who reads them."""
+
+    def __init__(self, measures: Mapping[Measure, float]) -> None:
+        super().__init__(measures)
+        self.threads: set[int] = set()
+
+    def items(self) -> ItemsView[Measure, float]:
+        self.threads.add(threading.get_ident())
+        return super().items()
+
+
+class NotingDescriber:
+    """Describes faces as the stand-in does, and notes who reads what it says."""
+
+    def __init__(self) -> None:
+        self.measures: list[Noting] = []
+
+    async def describe(self, faces: Sequence[Face]) -> list[Look | None]:
+        found = await StubExaminer().describe(faces)
+        looks = [replace(look, measures=Noting(look.measures)) for look in found if look is not None]
+        self.measures += [look.measures for look in looks]
+        return list(looks)
+
+
+async def test_looks_are_compared_beside_the_event_loop(services: Services):
+    """Of people with a hundred references each it would stand still for 40 ms a batch."""
+    await looked(services)
+    describer = NotingDescriber()
+
+    said = await verdict(replace(services, describer=describer))
+
+    assert said.explanations is not None
+    [measures] = describer.measures
+    assert measures.threads
+    assert threading.get_ident() not in measures.threads
 
 
 @pytest.mark.parametrize(

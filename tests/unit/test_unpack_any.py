@@ -32,6 +32,14 @@ def test_what_is_none_or_would_start_a_program_is_refused(bytes_):
     assert isinstance(unpack_any(bytes_), Refusal)
 
 
+@pytest.mark.parametrize("level", [np.float32(0.5), np.int32(1 << 16), np.int32(-1)])
+def test_numbers_without_an_agreed_white_are_refused(level):
+    """As they are, they would become a picture of nothing, and a failure to acquire that is blamed on the face."""
+    refused = unpack_any(encoded(Image.fromarray(np.full((8, 8), level)), "TIFF"))
+    assert isinstance(refused, Refusal)
+    assert "not of 8 or 16 bits a channel" in refused.detail
+
+
 @pytest.mark.parametrize("bomb", bombs().values(), ids=bombs())
 def test_the_limits_are_those_of_the_stream(bomb):
     refused = unpack_any(bomb)

@@ -58,6 +58,23 @@ def test_a_verdict_by_a_calibrated_policy_says_how_many_strangers_come_as_near()
     assert judged().false_match_rate is None
 
 
+def test_a_verdict_by_a_calibrated_policy_weighs_its_similarity():
+    """Ten mated comparisons: a tenth stays below 0.2, four tenths below 0.5, and the ratio rises by 1.25 each 0.1."""
+    subject = Subject("5" * 32, "training", "run-1", 3, "anna", "gan", step=100, image=IMAGE)
+    for found, p_value, ratio in (
+        (0.05, 1 / 11, -2.0),  # none of ten: the smallest p-value that ten can give
+        (0.1, 2 / 11, -2.0),  # one at most lies below the next entry of the table, 0.2
+        (0.4999, 5 / 11, 2.999),
+        (0.5, 1.0, 3.0),  # above the table nothing is unusual
+        (0.9, 1.0, 3.0),
+        (None, None, None),
+    ):
+        said = verdict(subject, measurement(similarity=found), ACCEPTED, parse(MEASURED, "made-up.toml"), now=NOW)
+        assert said.p_value == (None if p_value is None else pytest.approx(p_value, abs=1e-4))
+        assert said.log_likelihood_ratio == ratio
+    assert (judged().p_value, judged().log_likelihood_ratio) == (None, None)
+
+
 def test_a_verdict_carries_its_evidence():
     said = judged(FLAGGED)
 

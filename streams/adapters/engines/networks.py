@@ -10,6 +10,7 @@ from streams.adapters.facenet.crops import standardised, whitened
 from streams.adapters.facenet.detector import Detect
 from streams.adapters.facenet.landmarks import Landmarks
 from streams.adapters.facenet.weights import Published
+from streams.core.explain.stability import Head
 from streams.core.faces import Pixels
 from streams.events import Precision
 
@@ -56,6 +57,8 @@ class FaceNetworks:
     """Embeds a face the first time it is looked at; None where the exact one does."""
     embed_whole: EmbedWhole | None = None
     """As ``embed``, in the same time; None where the engine does not tell the features."""
+    head: Head | None = None
+    """The embedder's last layer, where it is known: how stable embeddings are is told by it."""
 
     def normalised(self, crops: Pixels) -> Floats:
         """Return crops, uint8 (N, 160, 160, 3), as the embedder takes them."""

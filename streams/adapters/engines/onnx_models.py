@@ -2,7 +2,7 @@
 
 A folder belongs to one set of published weights, by their hash. It holds the three stages of MTCNN, FaceNet with three
 outputs (the embedding, the 1792 values before the last layer, and the embedding's length before it was brought to 1),
-and a card with the hash of every file. onnxruntime and OpenVINO read the same files.
+that last layer by itself, and a card with the hash of every file. onnxruntime and OpenVINO read the same files.
 """
 
 import hashlib
@@ -15,8 +15,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from streams.adapters.engines.networks import EmbedFast, EmbedWhole, Floats, Run
+from streams.adapters.facenet.head import head_of_network, head_of_weights, read_head, write_head
 from streams.adapters.facenet.weights import FACENET_PYTORCH, Published, load_embedder, published
+from streams.adapters.facenet.weights import FILE as WEIGHTS
 from streams.cards import ModelCard, read_card, write_card
+from streams.core.explain.stability import Head
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
 from streams.wheels import Report, one_at_a_time, sha256_of, silent
@@ -25,6 +28,9 @@ if TYPE_CHECKING:
     from torch import nn
 
 PROPOSE, REFINE, OUTPUT, EMBED = FILES = ("propose.onnx", "refine.onnx", "output.onnx", "embed.onnx")
+
+#: FaceNet's last layer; folders that an earlier release exported do not have it.
+HEAD = "head.npz"
 
 #: The one input of every network.
 INPUT = "pixels"
@@ -81,6 +87,20 @@ def complete(folder: Path) -> bool:
     return all((folder / name).is_file() for name in (*FILES, "card.json"))
 
 
+def head_of(settings: Settings) -> Head | None:
+    """Return the last layer of the exported embedder; None where it was exported without, and the weights are gone.
+
+    It is evidence alone, so a file that is not the one of the card is passed over.
+    """
+    folder = folder_of(settings)
+    card, file = read_card(folder), folder / HEAD
+    if card is not None and HEAD in card.conversion and file.is_file() and sha256_of(file) == card.conversion[HEAD]:
+        return read_head(file)
+    if settings.embedder != "facenet-128":
+        return None
+    return head_of_weights(settings.cache_dir / "weights" / settings.embedder / WEIGHTS)
+
+
 def as_embedder(run: Run) -> EmbedFast:
     """Return the embedder that a loaded ``EMBED`` is, in whatever numbers it computes."""
 
@@ -122,7 +142,11 @@ def _export(settings: Settings, folder: Path, report: Report) -> None:
     marked = {INPUT: many, "shift": many, "landmarks": many, "probability": many}
     _write(detector.onet, torch.zeros(2, 3, 48, 48), marked, folder / OUTPUT)
     embedded = dict.fromkeys((INPUT, "embedding", "features", "length"), many)
-    _write(_with_all_outputs(network), torch.zeros(2, 3, 160, 160), embedded, folder / EMBED)
+    _write(with_all_outputs(network), torch.zeros(2, 3, 160, 160), embedded, folder / EMBED)
+    try:
+        write_head(head_of_network(network), folder / HEAD)
+    except OSError as error:
+        raise WeightsUnusable(f"expected to write {folder / HEAD}, got {error}; free space there") from error
     write_card(folder, _card(what, folder, torch.__version__))
     report(f"the networks are ready in {folder}")
 
@@ -154,7 +178,7 @@ def _write(network: "nn.Module", example: Any, axes: dict[str, dict[int, str]], 
         part.unlink(missing_ok=True)
 
 
-def _with_all_outputs(network: Any) -> "nn.Module":
+def with_all_outputs(network: Any) -> "nn.Module":
     """Return InceptionResnetV1 with two outputs more: the 1792 values before its last layer, (N, 1792), and the length.
 
     The length, (N, 1), is what the embedding was divided by.
@@ -181,7 +205,7 @@ def _with_all_outputs(network: Any) -> "nn.Module":
 
 
 def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
-    hashes = {name: sha256_of(folder / name) for name in FILES}
+    hashes = {name: sha256_of(folder / name) for name in (*FILES, HEAD)}
     together = hashlib.sha256("".join(f"{sha} {name}\n" for name, sha in hashes.items()).encode()).hexdigest()
     return ModelCard(
         name=folder.name,

@@ -38,4 +38,7 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     def landmarks(faces: Floats) -> Floats:
         return mtcnn.landmarks(faces, output)
 
-    return FaceNetworks(detect, lambda faces: whole(faces)[0], landmarks, published(settings), embed_whole=whole)
+    head = onnx_models.head_of(settings)
+    return FaceNetworks(
+        detect, lambda faces: whole(faces)[0], landmarks, published(settings), embed_whole=whole, head=head
+    )

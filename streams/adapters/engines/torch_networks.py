@@ -8,8 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.adapters.engines.networks import FaceNetworks
+from streams.adapters.engines.onnx_models import with_all_outputs
 from streams.adapters.facenet import mtcnn
 from streams.adapters.facenet.detector import FACTOR, THRESHOLDS
+from streams.adapters.facenet.head import head_of_network
 from streams.adapters.facenet.weights import load_embedder
 from streams.core.faces import Pixels
 from streams.errors import Unready
@@ -35,15 +37,18 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     torch.set_num_threads(settings.threads)
     # Convolutions on the CPU are a third faster with channels last.
     network = network.to(memory_format=torch.channels_last)
+    whole = with_all_outputs(network).eval()
 
-    def embed(faces: Floats) -> Floats:
+    def embed(faces: Floats) -> tuple[Floats, Floats]:
         batch = torch.from_numpy(faces).permute(0, 3, 1, 2)  # (N, 3, S, S), channels last in memory
         with torch.inference_mode():
-            embeddings: Floats = network(batch).numpy()
-        return embeddings
+            embeddings, features, _length = whole(batch)
+        return embeddings.numpy(), features.numpy()
 
-    detector = Mtcnn()
-    return FaceNetworks(detector.detect, embed, detector.landmarks, what)
+    detector, head = Mtcnn(), head_of_network(network)
+    return FaceNetworks(
+        detector.detect, lambda faces: embed(faces)[0], detector.landmarks, what, embed_whole=embed, head=head
+    )
 
 
 class Mtcnn:

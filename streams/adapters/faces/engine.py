@@ -20,12 +20,11 @@ from streams.adapters.facenet.detector import DETECTOR, Detector, Found
 from streams.adapters.facenet.portrait import portrait
 from streams.adapters.facenet.weights import Published, published
 from streams.adapters.images.decode import Decode, decode_here
-from streams.adapters.looks.head import load_head, stability_of
 from streams.adapters.looks.measure import looks
 from streams.adapters.precision.choice import fast_embedder
 from streams.adapters.second.chosen import SecondEmbedder, second_embedder
 from streams.core.explain.look import Look, Measure
-from streams.core.explain.stability import Head
+from streams.core.explain.stability import stability_of
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Rough, Sighting, Undecodable
 from streams.core.imprints import Imprints
 from streams.core.similarity import unit
@@ -73,7 +72,6 @@ class FaceEngine:
         decode: Decode = decode_here,
         copies: CopyDescriptor | None = None,
         second: SecondEmbedder | None = None,
-        head: Head | None = None,
     ) -> None:
         """Take loaded networks; ``load`` makes them.
 
@@ -82,9 +80,7 @@ class FaceEngine:
             decode: Turns images into pixels: here, or where bytes that kill their reader kill nobody else.
             copies: Describes pictures; None = by the perceptual hash.
             second: Embeds every face once more; None = one verifier is enough.
-            head: The embedder's last layer, where it is known: how stable embeddings are is told by it.
         """
-        self._head = head
         self._decode = decode
         self._copies = copies or CopyHash(networks.landmarks)
         self._second = second
@@ -103,11 +99,11 @@ class FaceEngine:
         """
         exact = engines.load(settings, report)
         copies = copy_descriptor(settings, exact.landmarks)
-        second, head = second_embedder(settings, report), load_head(settings)
-        engine = cls(exact, decode, copies, second, head)
+        second = second_embedder(settings, report)
+        engine = cls(exact, decode, copies, second)
         self_check(engine.examine, engine.space.embedder, settings.engine)
         fast = fast_embedder(settings, exact, report)
-        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, second, head)
+        return engine if fast is None else cls(replace(exact, fast=fast), decode, copies, second)
 
     def examine(self, encoded: Sequence[bytes]) -> list[Examined]:
         """Say of each encoded image what is in it, in order; the faces of all are embedded in one batch."""
@@ -143,7 +139,7 @@ class FaceEngine:
         return [None if one.portrait is None else self._with_stability(next(found), one) for one in faces]
 
     def _with_stability(self, look: Look, face: Face) -> Look:
-        stable = stability_of(face, self._head)
+        stable = stability_of(face, self._networks.head)
         return look if stable is None else replace(look, measures={**look.measures, Measure.STABILITY: stable})
 
     def _look(self, group: Sequence[Pixels | Undecodable]) -> list[_Seen | Examined]:

@@ -76,7 +76,7 @@ def unpack_as(encoded: bytes, formats: tuple[str, ...]) -> Pixels | Refusal:
             if width * height > MAX_PIXELS:
                 return _too_many_pixels(f"{width} x {height}")
             image.load()
-            return _upright_rgb(image)
+            return _without_white(image) or _upright_rgb(image)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         return _too_many_pixels("a header that says so many", type(error).__name__)
     except _BROKEN as error:
@@ -87,6 +87,18 @@ def unpack_as(encoded: bytes, formats: tuple[str, ...]) -> Pixels | Refusal:
 
 def _too_many_pixels(size: str, exception: str = "") -> Refusal:
     return Refusal("image-too-large", f"{size}; allowed are {MAX_PIXELS} pixels", exception)
+
+
+def _without_white(image: Image.Image) -> Refusal | None:
+    """Refuse numbers of which nobody says which one is white: floats, and integers that 16 bits do not hold."""
+    if image.mode == "F" or (image.mode == "I" and not _in_16_bits(image)):
+        return Refusal("image-undecodable", "its numbers are not of 8 or 16 bits a channel: save it with one of these")
+    return None
+
+
+def _in_16_bits(image: Image.Image) -> bool:
+    values = np.asarray(image)
+    return bool(values.min() >= 0 and values.max() < 1 << 16)
 
 
 def _upright_rgb(image: ImageFile.ImageFile) -> Pixels:

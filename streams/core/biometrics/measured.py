@@ -29,6 +29,18 @@ class Place:
     target: str
     similarity: float
     extrapolated: bool = False
+    """The comparisons are too few to show the target."""
+    by_tail: bool = False
+    """A fitted tail says where it is kept; where none could be fitted, nothing does."""
+
+    @property
+    def how(self) -> str:
+        """Where the number comes from, in words."""
+        if not self.extrapolated:
+            return "measured"
+        if self.by_tail:
+            return "extrapolated by a fitted tail"
+        return "not known: just above the nearest non-mated comparison, of which there are too few to fit a tail"
 
 
 def place_fmr(
@@ -42,8 +54,10 @@ def place_fmr(
     if fmr >= rule_of_three(non_mated):
         return Place(target, measured)
     # Never below the nearest of the non-mated ones that were seen, whatever the tail says.
-    beyond = fitted.threshold(fmr) if fitted is not None and fmr < fitted.reached else measured
-    return Place(target, min(highest, max(measured, math.ceil(beyond / STEP) * STEP)), extrapolated=True)
+    if fitted is None or fmr >= fitted.reached:
+        return Place(target, measured, extrapolated=True)
+    beyond = math.ceil(fitted.threshold(fmr) / STEP) * STEP
+    return Place(target, min(highest, max(measured, beyond)), extrapolated=True, by_tail=True)
 
 
 def operating_points(
@@ -115,9 +129,11 @@ def _fold(subjects: Integers) -> Integers:
 
 
 def widened(rate: float, interval: Interval, comparisons: int) -> Interval:
-    """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n."""
+    """Return the interval; where no error was seen no draw has one, and it reaches up to 3/n. So too from 1 down."""
     low, high = interval
-    return short(min(low, rate)), short(max(high, rate, rule_of_three(comparisons) if rate == 0 else 0.0))
+    unseen = rule_of_three(comparisons)
+    low, high = (min(low, 1 - unseen) if rate == 1 else low), (max(high, unseen) if rate == 0 else high)
+    return short(min(low, rate)), short(max(high, rate))
 
 
 def short(rate: float) -> float:

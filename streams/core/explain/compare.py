@@ -23,6 +23,8 @@ from streams.events import Explanation
 #: What differs by fewer standard deviations is seldom worth a person's time.
 TELLING = 2.0
 
+_REGIONS = frozenset(region.value for region in Region)
+
 
 def explain(look: Look, references: Sequence[Look], spread: Spread | None) -> tuple[Explanation, ...]:
     """Say how a sample differs from references of one person, the greatest difference first.
@@ -37,8 +39,11 @@ def explain(look: Look, references: Sequence[Look], spread: Spread | None) -> tu
 
 
 def telling(explanations: Sequence[Explanation], most: int = 3) -> tuple[Explanation, ...]:
-    """Return those that a person should be shown, the greatest difference first."""
-    return tuple(one for one in explanations if abs(one.z) >= TELLING)[:most]
+    """Return those that a person should be shown, the greatest difference first.
+
+    A region that is more like the references than these are like each other, z < 0, differs in nothing.
+    """
+    return tuple(one for one in explanations if (one.z if one.name in _REGIONS else abs(one.z)) >= TELLING)[:most]
 
 
 def _measures(look: Look, references: Sequence[Look], spread: Spread | None) -> Iterator[Explanation]:

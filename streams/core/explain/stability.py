@@ -10,6 +10,8 @@ from functools import cache
 import numpy as np
 import numpy.typing as npt
 
+from streams.core.faces import Face
+
 Floats = npt.NDArray[np.float32]
 
 #: Times that the layer is repeated, each with a mask of its own: the same ones for every face.
@@ -17,6 +19,8 @@ MASKS = 100
 _SEED = 0
 #: What is kept in training: facenet-pytorch's InceptionResnetV1 drops 0.6.
 KEPT = 0.4
+#: By how much an embedding may differ from what the layer makes of the features; more, and it is another network's.
+_OFF = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +52,15 @@ def stability(features: Floats, head: Head) -> float:
     squares = np.maximum(0.0, 2.0 - 2.0 * x @ x.T)
     np.fill_diagonal(squares, 0.0)
     return float(2.0 / (1.0 + np.exp(np.sqrt(squares).sum() / MASKS**2)))
+
+
+def stability_of(face: Face, head: Head | None) -> float | None:
+    """Return how stable a face's embedding is; None where its features, or the layer that made it, are not known."""
+    if head is None or face.features is None or face.features.shape != head.weights.shape[1:]:
+        return None
+    if float(np.abs(head.directions(face.features[np.newaxis])[0] - face.embedding).max()) > _OFF:
+        return None
+    return stability(face.features, head)
 
 
 @cache

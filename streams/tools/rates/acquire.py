@@ -1,4 +1,4 @@
-"""Image files to faces, thousands of them: of each only the face is kept, never the pixels."""
+"""Image files to faces, thousands of them: of each only what is compared is kept, never the pixels."""
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -6,7 +6,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from streams.core.faces import Examined, Face, Undecodable
-from streams.ports import Examiner
+from streams.ports import TwofoldExaminer
+from streams.steps.examine import examine_exactly
+from streams.tools.image_files import Unreadable, read_image
 
 #: Images that are examined at a time.
 BATCH = 16
@@ -20,7 +22,7 @@ class Seen:
     """What became of one file."""
 
     face: Face | None = None
-    """The largest face; None where there is none."""
+    """The largest face, embedded in 32-bit floats and without pixels; None where there is none."""
     faces: int = 0
     why: str = ""
     """Why there is no face."""
@@ -37,16 +39,19 @@ def no_report(done: int, total: int) -> None:
     """Say nothing."""
 
 
-async def acquire(paths: Iterable[Path], examiner: Examiner, report: Report = no_report) -> dict[Path, Seen]:
-    """Return what is seen in each file; each is examined once, however often it is named."""
+async def acquire(paths: Iterable[Path], examiner: TwofoldExaminer, report: Report = no_report) -> dict[Path, Seen]:
+    """Return what is seen in each file; each is examined once, however often it is named.
+
+    Always in 32-bit floats: error rates must not depend on how rough a first look is, by which nothing is decided.
+    """
     wanted = list(dict.fromkeys(paths))
     seen: dict[Path, Seen] = {}
     for start in range(0, len(wanted), BATCH):
         batch = wanted[start : start + BATCH]
         read = await asyncio.to_thread(_read_all, batch)
         encoded = {path: data for path, data in read.items() if isinstance(data, bytes)}
-        examined = await examiner.examine(list(encoded.values())) if encoded else []
-        seen |= {path: data for path, data in read.items() if isinstance(data, Seen)}
+        examined = await examine_exactly(list(encoded.values()), examiner) if encoded else []
+        seen |= {path: _seen(data) for path, data in read.items() if not isinstance(data, bytes)}
         seen |= {path: _seen(one) for path, one in zip(encoded, examined, strict=True)}
         report(len(seen), len(wanted))
     return seen
@@ -72,20 +77,15 @@ def failures(seen: Mapping[Path, Seen]) -> dict[str, str]:
     return {str(path): one.why for path, one in seen.items() if one.failed}
 
 
-def _read_all(paths: Sequence[Path]) -> dict[Path, bytes | Seen]:
-    return {path: _read(path) for path in paths}
+def _read_all(paths: Sequence[Path]) -> dict[Path, bytes | Undecodable | Unreadable]:
+    return {path: read_image(path) for path in paths}
 
 
-def _read(path: Path) -> bytes | Seen:
-    try:
-        return path.read_bytes()
-    except (OSError, ValueError) as error:  # a name with a NUL in it is a ValueError
-        return Seen(why=f"cannot be read: {getattr(error, 'strerror', None) or error}", missing=True)
-
-
-def _seen(examined: Examined) -> Seen:
+def _seen(examined: Examined | Unreadable) -> Seen:
+    if isinstance(examined, Unreadable):
+        return Seen(why=examined.why, missing=True)
     if isinstance(examined, Undecodable):
         return Seen(why=f"{examined.reason.value}: {examined.detail}")
     if examined.largest is None:
         return Seen(why="no face was found")
-    return Seen(examined.largest, examined.faces)
+    return Seen(replace(examined.largest, portrait=None, features=None), examined.faces)

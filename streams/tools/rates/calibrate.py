@@ -178,7 +178,7 @@ def _normalisation(evidence: Evidence, targets: Targets) -> Normalisation | None
     else:
         place = _conformal(scores.mated, targets.false_flags)
     fmr, fnmr = rates_at(curve, place.similarity)
-    how = "extrapolated by a fitted tail" if place.extrapolated else f"measured: FMR {fmr:.3g}, FNMR {fnmr:.3g}"
+    how = place.how if place.extrapolated else f"measured: FMR {fmr:.3g}, FNMR {fnmr:.3g}"
     return Normalisation(
         cohort=cohort_digest(evidence.cohort),
         strangers=len(evidence.cohort),
@@ -209,14 +209,13 @@ def _second(
     curve, many = det(comparisons.mated, comparisons.non_mated), len(comparisons.non_mated)
     place = place_fmr(f"FMR {targets.second_fmr:g}", targets.second_fmr, curve, tail(comparisons.non_mated), many)
     limit = round(place.similarity, DECIMALS)
-    how = "extrapolated by a fitted tail" if place.extrapolated else "measured"
     first, own = evidence.comparisons, limits.similarity
     if normalisation is not None and evidence.normalised is not None:
         first, own = evidence.normalised, normalisation.limit
     return Second(
         embedding_space=evidence.second.embedding_space,
         similarity=limit,
-        provenance=f"{place.target} of the second verifier alone; {how} on {evidence.measured_on}",
+        provenance=f"{place.target} of the second verifier alone; {place.how} on {evidence.measured_on}",
         effect=agreement(first, comparisons, (own, limit), times=times, seed=seed),
     )
 
@@ -249,7 +248,7 @@ def _limits(own: Place, others: Place, margins: Floats | None, base: Policy) -> 
     sources = dict.fromkeys(values, f"of {base.version}; not measured here")
     for name, place in (("similarity", own), ("other_similarity", others)):
         values[name] = round(place.similarity, DECIMALS)
-        sources[name] = f"{place.target}; " + ("extrapolated by a fitted tail" if place.extrapolated else "measured")
+        sources[name] = f"{place.target}; {place.how}"
     if margins is not None and len(margins):
         values["margin"] = max(0.0, round(float(np.quantile(margins, AMBIGUOUS)), DECIMALS))
         sources["margin"] = f"{AMBIGUOUS:g} quantile of the margins of {len(margins)} mated samples"
@@ -268,7 +267,8 @@ def _warnings(measured: Calibration, evidence: Evidence, places: Sequence[Place]
     if measured.subjects < PEOPLE:
         said.append(f"only {measured.subjects} people: rates of so few say little about others ({PEOPLE} at least)")
     said += [
-        f"{place.target} is less than {measured.non_mated} non-mated comparisons can show: the limit is extrapolated"
+        f"{place.target} is less than {measured.non_mated} non-mated comparisons can show: the limit is"
+        f" {'extrapolated' if place.by_tail else place.how}"
         for place in places
         if place.extrapolated
     ]

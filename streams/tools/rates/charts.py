@@ -6,7 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
-from streams.core.biometrics.comparisons import Comparisons
+from streams.core.biometrics.comparisons import Comparisons, Floats
 from streams.core.biometrics.rates import Det
 
 WIDTH, HEIGHT = 620, 380
@@ -59,11 +59,11 @@ class DetChart:
 
 @dataclass(frozen=True)
 class ScoreChart:
-    """Both distributions over similarity, in pixels."""
+    """Two distributions over one axis, in pixels."""
 
-    mated: str
+    first: str
     """Points of the polygon."""
-    non_mated: str
+    second: str
     x_ticks: tuple[Tick, ...]
     limits: tuple[Tick, ...]
 
@@ -88,12 +88,17 @@ def det_chart(
 
 
 def score_chart(comparisons: Comparisons, limits: Sequence[tuple[str, float]]) -> ScoreChart:
-    """Return both distributions, each with the area 1, and the limits on them."""
-    everything = np.concatenate([comparisons.mated, comparisons.non_mated])
+    """Return the distributions of mated and non-mated scores, and the limits on them."""
+    return distributions(comparisons.mated, comparisons.non_mated, limits)
+
+
+def distributions(first: Floats, second: Floats, limits: Sequence[tuple[str, float]] = ()) -> ScoreChart:
+    """Return two distributions over one axis, each with the area 1, and the limits on them."""
+    everything = np.concatenate([first, second])
     low, high = float(np.floor(everything.min() * 10) / 10), float(np.ceil(everything.max() * 10) / 10)
     high = max(high, low + 0.1)
     edges = np.linspace(low, high, _BARS + 1)
-    shares = [np.histogram(scores, edges)[0] / len(scores) for scores in (comparisons.mated, comparisons.non_mated)]
+    shares = [np.histogram(values, edges)[0] / len(values) for values in (first, second)]
     top = max(float(share.max()) for share in shares)
 
     def x(value: float) -> float:
@@ -109,8 +114,8 @@ def score_chart(comparisons: Comparisons, limits: Sequence[tuple[str, float]]) -
     step = 0.2 if high - low <= 2 else float(np.ceil((high - low) / 8))
     ticks = np.arange(np.ceil(low / step) * step, high + step / 10, step)
     return ScoreChart(
-        mated=polygon(list(shares[0])),
-        non_mated=polygon(list(shares[1])),
+        first=polygon(list(shares[0])),
+        second=polygon(list(shares[1])),
         x_ticks=tuple(Tick(x(float(value)), f"{value + 0.0:.1f}".replace("-", "\N{MINUS SIGN}")) for value in ticks),
         limits=tuple(Tick(x(value), name) for name, value in limits),
     )

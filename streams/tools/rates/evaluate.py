@@ -11,6 +11,7 @@ from scipy.stats import binomtest
 from streams.core.biometrics.agreement import agreement
 from streams.core.biometrics.cohort import Cohort
 from streams.core.biometrics.comparisons import Comparisons, Trial, against_centroids, contradictions, of_pairs
+from streams.core.biometrics.measured import widened
 from streams.core.biometrics.normalisation import normalised_trial
 from streams.core.biometrics.rates import (
     Det,
@@ -249,10 +250,22 @@ def _figures(comparisons: Comparisons, weights: _Weights, limit: float | None, r
         threshold_policy=limit,
         fmr_policy=fmr_policy,
         fnmr_policy=fnmr_policy,
-        intervals=intervals(comparisons, read, times=resamples, seed=seed),
+        intervals=_honest(intervals(comparisons, read, times=resamples, seed=seed), values, mated, non_mated),
         curve=curve,
         comparisons=comparisons,
     )
+
+
+def _honest(
+    found: Mapping[str, Interval], values: Mapping[str, float], mated: int, non_mated: int
+) -> dict[str, Interval]:
+    """Widen the intervals of figures without an error: no draw of the people has one either.
+
+    The area under the ROC and the equal error rate are of both kinds: that of which there are fewer says how much is
+    shown. So many comparisons that share nothing can be put in pairs, each of which is in the right order.
+    """
+    counts = {"auc": min(mated, non_mated), "eer": min(mated, non_mated), "fmr_policy": non_mated}
+    return {name: widened(values[name], interval, counts.get(name, mated)) for name, interval in found.items()}
 
 
 def _open_set(trial: Trial, limit: float | None) -> OpenSet | None:

@@ -1,10 +1,12 @@
-"""The reports of a calibration and of an evaluation: one HTML file each, which needs nothing beside itself."""
+"""The reports of a calibration and of evaluations: one HTML file each, which needs nothing beside itself."""
 
 from datetime import datetime
 
 import numpy as np
 
 from streams.core.biometrics.rates import det, eer, fmr_at, fnmr_at, fpir, rule_of_three, threshold_at_fmr
+from streams.core.imprints import Descriptor, Measure
+from streams.tools.copying import Copying
 from streams.tools.rates import charts as rate_charts
 from streams.tools.rates.calibrate import Findings, Targets
 from streams.tools.rates.evaluation import Evaluation
@@ -93,6 +95,25 @@ def evaluation_html(evaluation: Evaluation, title: str, created_at: datetime) ->
             bound=rule_of_three(figures.non_mated) if figures.non_mated else None,
             rows=ROWS,
             **charts,
+        )
+    )
+
+
+def copying_html(copying: Copying, descriptor: Descriptor, created_at: datetime) -> str:
+    """Return the page on whether a generator copies its training images."""
+    generated, held_out = (np.array(each, dtype=np.float64) for each in copying.distances)
+    return (
+        templates()
+        .get_template("copying.html.j2")
+        .render(
+            title="Evaluation: copying",
+            created_at=created_at,
+            size=_SIZE,
+            copying=copying,
+            descriptor=descriptor.fingerprint,
+            axis="differing bits" if descriptor.measure is Measure.BITS else "1 less similarity",
+            chart=rate_charts.distributions(held_out, generated),
+            rows=ROWS,
         )
     )
 

@@ -2,20 +2,18 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from streams.core.faces import Embedding, Sighting
+from streams.core.faces import Embedding
 from streams.core.gallery import Identity, NearIdentity, Neighbourhood, Reference
 from streams.core.similarity import DECIMALS, centroid, concentration, rounded
 from streams.errors import BadInput
 from streams.ports import TwofoldExaminer
-from streams.steps.examine import examine_exactly
 from streams.tools.recording.reader import Recording
-
-#: Images that are looked at together.
-_TOGETHER = 16
+from streams.tools.references import seen_again
 
 
 class RecordedGallery:
@@ -114,14 +112,12 @@ async def gallery_for(
 async def _embedded(
     recording: Recording, references: Sequence[Reference], examiner: TwofoldExaminer
 ) -> list[Reference]:
-    images = [(one, recording.image(one.image_sha256)) for one in references]
-    there = [(one, encoded) for one, encoded in images if encoded is not None]
-    anew = []
-    for start in range(0, len(there), _TOGETHER):
-        together = there[start : start + _TOGETHER]
-        seen = await examine_exactly([encoded for _, encoded in together], examiner)
-        for (one, _), sighting in zip(together, seen, strict=True):
-            if isinstance(sighting, Sighting) and sighting.faces == 1 and sighting.largest is not None:
-                held = (one.reference_id, one.identity, one.origin, one.image_sha256)
-                anew.append(Reference(*held, sighting.largest.embedding))
-    return anew
+    async def image_of(reference: Reference) -> bytes | str:
+        return recording.image(reference.image_sha256) or "its image is not in the recording"
+
+    return [
+        replace(one, embedding=face.embedding)
+        async for seen in seen_again(references, image_of, examiner)
+        for one, face in seen
+        if not isinstance(face, str)
+    ]

@@ -3,11 +3,11 @@
 import json
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, select, update
+from sqlalchemy import Connection, and_, bindparam, case, delete, func, select, update
 
 from streams import topics
 from streams.adapters.ledger.charts.rows import charts, notices, outbox, points, samples, scopes, steps, told_ids
-from streams.core.drift.calibration import Calibration
+from streams.core.drift.calibration import FEWEST_IN_WINDOW, Calibration
 from streams.core.drift.fold import Point
 from streams.core.drift.forgotten import alert_without, calibration_without, point_without
 from streams.core.erasure import names
@@ -44,6 +44,7 @@ def take_out(connection: Connection, scope: str, identity: str) -> None:
             within.append(samples.c.window >= held.baseline)
         scores = connection.execute(select(samples.c.score).where(mine, *within)).scalars()
         changed["calibration"] = calibration_without(calibration, identity, scores).to_json()
+    few = _steps_of_few(connection, scope, identity)
     connection.execute(delete(samples).where(mine))
     connection.execute(update(scopes).where(scopes.c.scope == scope).values(changed))
     keys = list(connection.execute(select(charts.c.chart).where(charts.c.scope == scope)).scalars())
@@ -51,8 +52,26 @@ def take_out(connection: Connection, scope: str, identity: str) -> None:
     if others is None or any(_is_named(key, identity) for key in keys):
         delete_scope(connection, scope, keys)
     else:
+        _delete_steps(connection, scope, few)
         _rewrite_points(connection, keys, identity)
         _rewrite_alerts(connection, scope, identity)
+
+
+def _steps_of_few(connection: Connection, scope: str, identity: str) -> list[int]:
+    """Return the steps that a person has a sample of, and that have fewer than a window: these show whose they are."""
+    own = func.sum(case((samples.c.identity == identity, 1), else_=0))
+    counted = select(samples.c.window).where(samples.c.scope == scope).group_by(samples.c.window)
+    few = counted.having(func.count(samples.c.sample_id.distinct()) < FEWEST_IN_WINDOW, own > 0)
+    return sorted(connection.execute(few).scalars())
+
+
+def _delete_steps(connection: Connection, scope: str, which: list[int]) -> None:
+    """Delete what was measured on steps of a run, and all that was told of it."""
+    said = and_(notices.c.scope == scope, notices.c.topic == topics.TRAINING_FEEDBACK.name, notices.c.window.in_(which))
+    for row in connection.execute(select(notices.c.subject, notices.c.revision).where(said)).all():
+        connection.execute(delete(outbox).where(outbox.c.id.in_(told_ids(row.subject, row.revision))))
+    connection.execute(delete(notices).where(said))
+    connection.execute(delete(steps).where(steps.c.scope == scope, steps.c.step.in_(which)))
 
 
 def _is_named(chart: str, identity: str) -> bool:
