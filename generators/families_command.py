@@ -1,7 +1,7 @@
 """The command ``families``: what the trained generators are worth, and their weights at the size to hand on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -32,9 +32,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="What computes the samples, as torch names it.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Sample people who were kept out of training, and have the product's own engine judge the samples.
+    """Sample people who were kept out of training, and have two judges look: FaceNet and, where it is there, dlib.
 
-    Where FaceNet was a loss of the training it judges its own pupil: the figures are no independent ones.
+    Where FaceNet was a loss of the training it judges its own pupil; `second` is what the independent judge says.
+    `ceiling` is what both say of real faces of the same people.
     """
     told = _judged([(folder, None) for folder in folders], identities, each, seed, sheets, device)
     typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
@@ -77,27 +78,52 @@ def _judged(
     device: str = "cpu",
 ) -> list[dict[str, object]]:
     """Return the figures of checkpoints; each is sampled by itself, or by what stands in for it."""
+    from generators import judges
+    from generators.ceiling import ceilings
     from generators.evaluate import figures, sample, sheet
     from generators.learners import faces_of, trained
-    from streams.adapters.faces.engine import FaceEngine
     from streams.adapters.images.decode import encode_png
 
     settings = read_settings()
-    engine = FaceEngine.load(settings)
-    told = []
+    engine = judges.load(settings, _say)
+    told, real = [], {}
     for folder, sampler in wanted:
         known = trained(folder, device)
-        learned, kept_out = faces_of(known.recipe, settings, lambda line: typer.echo(line, err=True)).split()
+        learned, kept_out = faces_of(known.recipe, settings, _say).split()
         made = sample(sampler or known.sampler, kept_out, identities=identities, each=each, seed=seed)
-        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels)
-        told.append(judged.as_json() | {"facenet_was_a_loss": known.recipe.learned_by_facenet})
+        source = (known.recipe.synthetic, known.recipe.photographs)  # the families mostly have one in common
+        if source not in real:
+            second = judges.second_centroids(kept_out, engine, identities)
+            drawn = known.recipe.photographs is None  # of photographed people no more faces can be drawn
+            most = ceilings(kept_out, engine, second, settings, identities=identities, each=each) if drawn else []
+            real[source] = second, most
+        second, ceiling = real[source]
+        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels, second)
+        more = {"facenet_was_a_loss": known.recipe.learned_by_facenet, "ceiling": ceiling}
+        told.append(judged.as_json() | more)
         if sheets is not None:
             sheets.mkdir(parents=True, exist_ok=True)
             (sheets / f"{known.meta.family}.png").write_bytes(encode_png(sheet(made, kept_out)))
     return told
 
 
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 def _lines(figures: dict[str, object]) -> str:
     return "\n".join(
-        f"{name}\t{value:.4f}" if isinstance(value, float) else f"{name}\t{value}" for name, value in figures.items()
+        f"{name}\t{value:.4f}" if isinstance(value, float) else f"{name}\t{value}" for name, value in _flat(figures)
     )
+
+
+def _flat(values: Mapping[str, object], under: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every figure with the names of the groups that it is in before its own."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{under}{name}.")
+        elif isinstance(value, list):
+            for number, each in enumerate(value):
+                yield from _flat(each, f"{under}{name}.{number}.")
+        else:
+            yield f"{under}{name}", value
