@@ -61,6 +61,7 @@ def test_a_model_says_what_the_server_needs(model: Path):
     _can_be_served(model, config)
     assert config.parameters["family"].string_value in serve.FAMILIES
     assert int(config.parameters[serve.LENGTH].string_value) >= 1
+    assert config.version_policy.latest.num_versions == 2  # one goes on while the next takes over
 
 
 def test_a_model_tells_people_of_every_tensor(model: Path):
