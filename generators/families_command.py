@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.errors import BadInput
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
@@ -57,16 +59,46 @@ def served(
     typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
 
 
+class Format(StrEnum):
+    """What an export is for."""
+
+    WEIGHTS = "weights"
+    ONNX = "onnx"
+
+
 @families.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of a single checkpoint.")],
-    into: Annotated[Path, typer.Argument(help="Folder that is written.")],
+    what: Annotated[str, typer.Argument(help="Folder of a run or of a checkpoint, or a family that is shipped.")],
+    into: Annotated[Path | None, typer.Argument(help="Folder that is written; the same as --output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder that is written.")] = None,
+    kind: Annotated[
+        Format, typer.Option("--format", help="`weights` for the Python backend; `onnx` for the ONNX Runtime backend.")
+    ] = Format.WEIGHTS,
 ) -> None:
-    """Write the weights that sample in 16 bits, without what only training needs."""
-    from generators import checkpoint
+    """Write the weights that sample in 16 bits, without what only training needs; or a whole model folder for Triton.
 
-    checkpoint.export(checkpoint.last(folder), into)
-    typer.echo(str(into))
+    An ONNX network has the sampler in it, takes noise in place of seeds, and makes the same pictures.
+    """
+    target = into or output
+    if target is None or (into and output):
+        raise BadInput("expected one folder to write into, got none or two: `--output DIR`")
+    source = _source(what)
+    if kind is Format.ONNX:
+        from generators import onnx_export
+
+        onnx_export.export(source, target)
+    else:
+        from generators import checkpoint
+
+        checkpoint.export(checkpoint.last(source), target)
+    typer.echo(str(target))
+
+
+def _source(what: str) -> Path:
+    """Return the folder, or that of the weights that are shipped of the family."""
+    from generators.served import shipped_weights
+
+    return Path(what) if Path(what).is_dir() else shipped_weights().get(what, Path(what))
 
 
 def _judged(

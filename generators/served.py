@@ -82,6 +82,11 @@ class ServedFrameSampler(ServedSampler):
         return self._made(seeds, conditioning, strength, encoded)
 
 
+def shipped_weights() -> dict[str, Path]:
+    """Return the folder of the first weights that are shipped of each family, by its name."""
+    return {_family(model): shipped("triton_models") / model / "1" for model in MODELS}
+
+
 @contextmanager
 def samplers(settings: Settings) -> Iterator[dict[str, ServedSampler]]:
     """Yield a sampler of each family by its name, on the server that the settings name, or on one of their own.

@@ -17,7 +17,7 @@ from tritonclient.grpc import InferenceServerClient, InferInput
 from tritonclient.grpc.model_config_pb2 import ModelConfig
 from tritonclient.utils import InferenceServerException
 
-from generators import serve_facenet
+from generators import serve_facenet, weights
 from generators.serve import Refused
 from generators.served import own_server
 from streams.adapters.engines import onnx_models, onnx_sessions
@@ -150,6 +150,20 @@ def test_a_server_fetches_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     with pytest.raises(WeightsUnusable, match="got no file"):
         serve_facenet.load(arguments("facenet-128", 128))
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(("models", "exported"), [("face_gan", False), ("face_gan,facenet", True)])
+def test_whoever_starts_a_server_of_it_has_its_network_exported_before(
+    models: str, exported: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    engine()
+    weights.ensure(weights.DCGAN_DIGIFACE, Settings().cache_dir)
+    (tmp_path / "weights").mkdir()
+    for name in (weights.DCGAN_DIGIFACE.name, "facenet-128"):
+        (tmp_path / "weights" / name).symlink_to(Settings().cache_dir / "weights" / name)
+    monkeypatch.setenv("LIKENESS_MODELS", models)
+    weights.ensure_all(tmp_path)
+    assert onnx_models.complete(onnx_models.folder_of(Settings(cache_dir=tmp_path))) == exported
 
 
 def arguments(embedder: str, values: int) -> dict[str, str]:
