@@ -33,6 +33,9 @@ PIECE = 64
 #: Where the synthetic people's seeds begin: far from those that the demo and the tests enrol.
 FIRST_SEED = 1_000_000
 
+#: What the name of a synthetic person begins with; the seed of their anchor follows.
+_NAMED = "synthetic-"
+
 #: Side of the square that is cut out of a photograph, in units of the longer side of the face's box.
 _FRAME = 1.2
 
@@ -66,6 +69,19 @@ def synthetic(wanted: Synthetic, settings: Settings, *, processes: int = 1, repo
             if not file.exists():
                 _make_all(wanted, folder, settings, processes, report)
     return read(file)
+
+
+def walked(names: Sequence[str], strength: float, settings: Settings) -> Pixels:
+    """Draw a face more of each synthetic person named, by noise that no face of ``synthetic`` has: (N, 64, 64, 3).
+
+    Raises:
+        Unready, WeightsUnusable: If the network's weights cannot be had.
+    """
+    weights.ensure(weights.DCGAN_DIGIFACE, settings.cache_dir)
+    gan = digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, settings.cache_dir))
+    anchors = np.array([digiface_dcgan.anchor(int(name.removeprefix(_NAMED))) for name in names], dtype=np.float32)
+    # Seeds of noise in `synthetic` begin where those of the people do.
+    return gan.sample(range(len(names)), anchors, np.full(len(names), strength, dtype=np.float32))
 
 
 def _make_all(wanted: Synthetic, folder: Path, settings: Settings, processes: int, report: Report) -> None:
@@ -166,7 +182,7 @@ def _people(people: Sequence[int], wanted: Synthetic, opened: _Opened) -> Faces 
         pixels[[row for row, _ in seen]],
         np.array([_corners(face) for _, face in seen], dtype=np.int16),
         np.stack([face.embedding for _, face in seen]),
-        [f"synthetic-{seeds[row]}" for row, _ in seen],
+        [f"{_NAMED}{seeds[row]}" for row, _ in seen],
     )
 
 

@@ -147,7 +147,7 @@ class LatentDiffusion(nn.Module):
     def latents(self, x0: Tensor) -> Tensor:
         """Undo ``scaled``."""
         mean, deviation = self._moments()
-        return (x0 * deviation + mean).reshape(len(x0), -1, 4, 4)
+        return (x0 * deviation + mean).reshape(-1, self.config.autoencoder.latent, 4, 4)
 
     def _moments(self) -> tuple[Tensor, Tensor]:
         mean = self.autoencoder.latent_mean
@@ -225,12 +225,16 @@ class DiffusionSampler:
         identity = torch.from_numpy(latent.wander_on_sphere(conditioning, seeds, strength)).to(self.device)
         x = torch.from_numpy(latent.drawn(seeds, self.network.autoencoder.values)).to(self.device)
         with torch.inference_mode():
-            x0 = ddim(lambda x, t: self._epsilon(x, t, identity), x, self._alphas, self.network.config.sampling_steps)
-            return as_pixels(self.network.autoencoder.decode(self.network.latents(x0), identity))
+            return as_pixels(self.images(x, identity))
+
+    def images(self, x: Tensor, identity: Tensor) -> Tensor:
+        """Return images (B, 3, 64, 64) in [-1, 1] of noise x_T (B, values) and unit identities (B, 128)."""
+        x0 = ddim(lambda x, t: self._epsilon(x, t, identity), x, self._alphas, self.network.config.sampling_steps)
+        return self.network.autoencoder.decode(self.network.latents(x0), identity)
 
     def _epsilon(self, x: Tensor, t: int, identity: Tensor) -> Tensor:
         """Predict with and without the identity in one pass, and extrapolate."""
-        rows = len(x)
+        rows = x.shape[0]  # len(x) would be the example's where this is traced
         hidden = torch.arange(2 * rows, device=x.device) >= rows
         times = torch.full((2 * rows,), t, device=x.device)
         epsilon = self.network.denoiser(x.repeat(2, 1), times, identity.repeat(2, 1), hidden)

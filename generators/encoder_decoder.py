@@ -95,12 +95,20 @@ class EncoderDecoder(nn.Module):
 
     def likely(self, values: Tensor) -> Tensor:
         """Turn N(0, I), shape (B, values), into latents (B, latent, 4, 4) that are distributed as the faces' were."""
+        return self.placed(values, self.root())
+
+    def root(self) -> Tensor:
+        """Return A, (values, values), with A A^T the covariance of the faces' latents."""
         covariance = self.latent_second - torch.outer(self.latent_mean, self.latent_mean)
         # Moments of a moving average may miss being positive by a hair.
         scales, axes = torch.linalg.eigh(covariance.double())
-        root = (axes * scales.clamp(min=0).sqrt()).float()
+        root: Tensor = (axes * scales.clamp(min=0).sqrt()).float()
+        return root
+
+    def placed(self, values: Tensor, root: Tensor) -> Tensor:
+        """Return the latents' mean + A values, shape (B, latent, 4, 4)."""
         drawn: Tensor = self.latent_mean + values @ root.T
-        return drawn.reshape(len(values), -1, 4, 4)
+        return drawn.reshape(-1, self.config.latent, 4, 4)
 
 
 def divergence(mean: Tensor, log_variance: Tensor) -> Tensor:

@@ -1,6 +1,7 @@
 """What a family's samples are worth, judged by the product's own engine on identities that were not in training."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -9,20 +10,21 @@ import numpy.typing as npt
 
 from generators.copying import copy_rate
 from generators.data import Faces, Indices
+from generators.judges import by_second, examined
 from generators.serve import FrameSampler, Images, Sampler
 from streams.adapters.faces.engine import FaceEngine
-from streams.adapters.images.decode import encode_png
-from streams.core.faces import Sighting
+from streams.core.faces import Embedding
 from streams.core.metrics.distances import frechet, mmd2
 from streams.core.metrics.diversity import vendi
-from streams.core.metrics.identification import identification
+from streams.core.metrics.identification import Identification, identification
 from streams.core.metrics.manifold import manifold
 from streams.core.metrics.sketch import Sketch
+from streams.errors import BadInput
 
 #: Identities that are sampled, and samples of each.
 IDENTITIES, EACH = 50, 4
 
-#: Samples that are made and examined at a time.
+#: Samples that are made at a time.
 _BATCH = 25
 
 
@@ -51,6 +53,8 @@ class Figures:
     """The Vendi score of as many real faces of the same identities."""
     copy_rate: float = math.nan
     """Share of samples that are near copies of a training image, as whole pictures by the product's perceptual hash."""
+    second: Identification | None = None
+    """What the second judge says, through which nobody learned; None where none looked."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the figures with null for what could not be measured."""
@@ -70,8 +74,14 @@ class Samples:
 
 
 def sample(sampler: Sampler, faces: Faces, *, identities: int = IDENTITIES, each: int = EACH, seed: int = 0) -> Samples:
-    """Sample the first identities that were kept out, ``each`` times; sampling begins at ``seed``."""
+    """Sample the first identities that were kept out, ``each`` times; sampling begins at ``seed``.
+
+    Raises:
+        BadInput: If fewer than two were kept out: there is nobody to mistake the one for.
+    """
     count = min(identities, len(faces.names))
+    if count < 2:
+        raise BadInput(f"expected two people and more who were kept out of training, got {count}: take more people")
     targets = np.arange(count).repeat(each)
     seeds = [seed + number for number in range(len(targets))]
     frames = _frames(faces, targets, seed) if isinstance(sampler, FrameSampler) else None
@@ -88,7 +98,13 @@ def sample(sampler: Sampler, faces: Faces, *, identities: int = IDENTITIES, each
 
 
 def figures(
-    family: str, step: int, samples: Samples, faces: Faces, engine: FaceEngine, learned: Images | None = None
+    family: str,
+    step: int,
+    samples: Samples,
+    faces: Faces,
+    engine: FaceEngine,
+    learned: Images | None = None,
+    second: Mapping[int, Embedding] | None = None,
 ) -> Figures:
     """Judge samples by the product's engine: it finds the faces, cuts them out and embeds them.
 
@@ -99,15 +115,24 @@ def figures(
         faces: The people who were kept out, among them the targets.
         engine: The judge.
         learned: The training images, RGB (m, 64, 64, 3): what samples may be copies of. Without them, nobody looks.
+        second: The second judge's centroids of the targets. Without them, it says nothing.
     """
-    embeddings = examined(samples.pixels, engine)
-    seen = np.array([each is not None for each in embeddings])
+    found = examined(samples.pixels, engine)
+    seen = np.array([face is not None for face in found])
     count = int(samples.targets.max()) + 1
     copied = math.nan if learned is None else copy_rate(samples.pixels, learned)
-    told = Figures(family, step, len(seen), count, abstained=float(1 - seen.mean()), copy_rate=copied)
+    told = Figures(
+        family,
+        step,
+        len(seen),
+        count,
+        abstained=float(1 - seen.mean()),
+        copy_rate=copied,
+        second=by_second(found, samples.targets.tolist(), second or {}),
+    )
     if seen.sum() < 10:
         return told
-    made = np.stack([each for each in embeddings if each is not None])
+    made = np.stack([face.embedding for face in found if face is not None])
     told_of = identification(made, samples.targets[seen].tolist(), faces.centroids[:count])
     real = faces.embeddings[faces.identities < count]
     size = min(len(real), len(made))
@@ -128,16 +153,6 @@ def figures(
         vendi=vendi(of_fake),
         vendi_real=vendi(of_real),
     )
-
-
-def examined(pixels: Images, engine: FaceEngine) -> list[npt.NDArray[np.float32] | None]:
-    """Return the unit embedding of the one face in each image, None where there is not exactly one."""
-    found: list[npt.NDArray[np.float32] | None] = []
-    for start in range(0, len(pixels), _BATCH):
-        for seen in engine.examine([encode_png(each) for each in pixels[start : start + _BATCH]]):
-            face = seen.largest if isinstance(seen, Sighting) and seen.faces == 1 else None
-            found.append(None if face is None else face.embedding)
-    return found
 
 
 def sheet(samples: Samples, faces: Faces, columns: int = 10) -> Images:

@@ -1,12 +1,14 @@
 """The command ``families``: what the trained generators are worth, and their weights at the size to hand on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from streams.errors import BadInput
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
@@ -32,9 +34,10 @@ def evaluate(
     device: Annotated[str, typer.Option(help="What computes the samples, as torch names it.")] = "cpu",
     as_json: AsJson = False,
 ) -> None:
-    """Sample people who were kept out of training, and have the product's own engine judge the samples.
+    """Sample people who were kept out of training, and have two judges look: FaceNet and, where it is there, dlib.
 
-    Where FaceNet was a loss of the training it judges its own pupil: the figures are no independent ones.
+    Where FaceNet was a loss of the training it judges its own pupil; `second` is what the independent judge says.
+    `ceiling` is what both say of real faces of the same people.
     """
     told = _judged([(folder, None) for folder in folders], identities, each, seed, sheets, device)
     typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
@@ -56,16 +59,46 @@ def served(
     typer.echo(json.dumps({"families": told}) if as_json else "\n\n".join(map(_lines, told)))
 
 
+class Format(StrEnum):
+    """What an export is for."""
+
+    WEIGHTS = "weights"
+    ONNX = "onnx"
+
+
 @families.command()
 def export(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run, or of a single checkpoint.")],
-    into: Annotated[Path, typer.Argument(help="Folder that is written.")],
+    what: Annotated[str, typer.Argument(help="Folder of a run or of a checkpoint, or a family that is shipped.")],
+    into: Annotated[Path | None, typer.Argument(help="Folder that is written; the same as --output.")] = None,
+    output: Annotated[Path | None, typer.Option(help="Folder that is written.")] = None,
+    kind: Annotated[
+        Format, typer.Option("--format", help="`weights` for the Python backend; `onnx` for the ONNX Runtime backend.")
+    ] = Format.WEIGHTS,
 ) -> None:
-    """Write the weights that sample in 16 bits, without what only training needs."""
-    from generators import checkpoint
+    """Write the weights that sample in 16 bits, without what only training needs; or a whole model folder for Triton.
 
-    checkpoint.export(checkpoint.last(folder), into)
-    typer.echo(str(into))
+    An ONNX network has the sampler in it, takes noise in place of seeds, and makes the same pictures.
+    """
+    target = into or output
+    if target is None or (into and output):
+        raise BadInput("expected one folder to write into, got none or two: `--output DIR`")
+    source = _source(what)
+    if kind is Format.ONNX:
+        from generators import onnx_export
+
+        onnx_export.export(source, target)
+    else:
+        from generators import checkpoint
+
+        checkpoint.export(checkpoint.last(source), target)
+    typer.echo(str(target))
+
+
+def _source(what: str) -> Path:
+    """Return the folder, or that of the weights that are shipped of the family."""
+    from generators.served import shipped_weights
+
+    return Path(what) if Path(what).is_dir() else shipped_weights().get(what, Path(what))
 
 
 def _judged(
@@ -77,27 +110,52 @@ def _judged(
     device: str = "cpu",
 ) -> list[dict[str, object]]:
     """Return the figures of checkpoints; each is sampled by itself, or by what stands in for it."""
+    from generators import judges
+    from generators.ceiling import ceilings
     from generators.evaluate import figures, sample, sheet
     from generators.learners import faces_of, trained
-    from streams.adapters.faces.engine import FaceEngine
     from streams.adapters.images.decode import encode_png
 
     settings = read_settings()
-    engine = FaceEngine.load(settings)
-    told = []
+    engine = judges.load(settings, _say)
+    told, real = [], {}
     for folder, sampler in wanted:
         known = trained(folder, device)
-        learned, kept_out = faces_of(known.recipe, settings, lambda line: typer.echo(line, err=True)).split()
+        learned, kept_out = faces_of(known.recipe, settings, _say).split()
         made = sample(sampler or known.sampler, kept_out, identities=identities, each=each, seed=seed)
-        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels)
-        told.append(judged.as_json() | {"facenet_was_a_loss": known.recipe.learned_by_facenet})
+        source = (known.recipe.synthetic, known.recipe.photographs)  # the families mostly have one in common
+        if source not in real:
+            second = judges.second_centroids(kept_out, engine, identities)
+            drawn = known.recipe.photographs is None  # of photographed people no more faces can be drawn
+            most = ceilings(kept_out, engine, second, settings, identities=identities, each=each) if drawn else []
+            real[source] = second, most
+        second, ceiling = real[source]
+        judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels, second)
+        more = {"facenet_was_a_loss": known.recipe.learned_by_facenet, "ceiling": ceiling}
+        told.append(judged.as_json() | more)
         if sheets is not None:
             sheets.mkdir(parents=True, exist_ok=True)
             (sheets / f"{known.meta.family}.png").write_bytes(encode_png(sheet(made, kept_out)))
     return told
 
 
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 def _lines(figures: dict[str, object]) -> str:
     return "\n".join(
-        f"{name}\t{value:.4f}" if isinstance(value, float) else f"{name}\t{value}" for name, value in figures.items()
+        f"{name}\t{value:.4f}" if isinstance(value, float) else f"{name}\t{value}" for name, value in _flat(figures)
     )
+
+
+def _flat(values: Mapping[str, object], under: str = "") -> Iterator[tuple[str, object]]:
+    """Yield every figure with the names of the groups that it is in before its own."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _flat(value, f"{under}{name}.")
+        elif isinstance(value, list):
+            for number, each in enumerate(value):
+                yield from _flat(each, f"{under}{name}.{number}.")
+        else:
+            yield f"{under}{name}", value

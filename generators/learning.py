@@ -70,14 +70,23 @@ class Batch:
 
 def as_images(pixels: npt.NDArray[np.uint8], device: str) -> Tensor:
     """Return RGB (B, H, W, 3) as float32 (B, 3, H, W) in [-1, 1], channels last in memory."""
-    return torch.from_numpy(pixels).to(device).permute(0, 3, 1, 2).float().div(127.5).sub(1)
+    return from_levels(torch.from_numpy(pixels).to(device))
+
+
+def from_levels(pixels: Tensor) -> Tensor:
+    """Undo ``levels``, but for the rounding."""
+    return pixels.permute(0, 3, 1, 2).float().div(127.5).sub(1)
 
 
 def as_pixels(images: Tensor) -> npt.NDArray[np.uint8]:
     """Return images (B, 3, H, W) in [-1, 1] as RGB (B, H, W, 3)."""
-    levels = ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8)
-    pixels: npt.NDArray[np.uint8] = levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()
+    pixels: npt.NDArray[np.uint8] = levels(images).contiguous().cpu().numpy()
     return pixels
+
+
+def levels(images: Tensor) -> Tensor:
+    """Return images (B, 3, H, W) in [-1, 1] as uint8 (B, H, W, 3)."""
+    return ((images.float() + 1) * 127.5).round().clamp(0, 255).to(torch.uint8).permute(0, 2, 3, 1)
 
 
 class Average(Generic[Network]):

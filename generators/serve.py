@@ -171,7 +171,7 @@ def load(arguments: dict[str, str]) -> Sampler:
     family = _family(config)
     device = device_of(arguments["model_instance_kind"], arguments["model_instance_device_id"])
     sampler = _sampler(family, Path(arguments["model_repository"]) / arguments["model_version"], device)
-    if (told := _parameter(config, LENGTH)) != str(sampler.conditioning_length):
+    if (told := parameter(config, LENGTH)) != str(sampler.conditioning_length):
         raise BadInput(
             f"expected the parameter `{LENGTH}` in config.pbtxt to be {sampler.conditioning_length}, got {told!r}"
         )
@@ -182,7 +182,7 @@ def load(arguments: dict[str, str]) -> Sampler:
 
 
 def _family(config: dict[str, Any]) -> str:
-    family = _parameter(config, "family")
+    family = parameter(config, "family")
     if family not in FAMILIES:
         raise BadInput(
             f"expected the parameter `family` in config.pbtxt to be one of {', '.join(FAMILIES)}, got {family!r}"
@@ -190,7 +190,8 @@ def _family(config: dict[str, Any]) -> str:
     return family
 
 
-def _parameter(config: dict[str, Any], name: str) -> str:
+def parameter(config: dict[str, Any], name: str) -> str:
+    """Return a parameter of a model's configuration, "" where there is none."""
     return str(config.get("parameters", {}).get(name, {}).get("string_value", ""))
 
 
@@ -223,7 +224,8 @@ def respond(triton: Any, sampler: Sampler, requests: Sequence[Any]) -> list[Any]
         sampler: What ``load`` returned.
         requests: What Triton gives to ``execute``.
     """
-    return [_response(triton, made) for made in answer(sampler, [_asked(triton, request) for request in requests])]
+    made = answer(sampler, [_asked(triton, request) for request in requests])
+    return [response(triton, OUTPUTS[0], one) for one in made]
 
 
 def _asked(triton: Any, request: Any) -> Asked:
@@ -234,8 +236,9 @@ def _asked(triton: Any, request: Any) -> Asked:
     return Asked(seed, conditioning, strength, None if frame is None else frame.as_numpy())
 
 
-def _response(triton: Any, made: Images | Refused) -> Any:
+def response(triton: Any, output: Tensor, made: npt.NDArray[Any] | Refused) -> Any:
+    """Return an answer as Triton takes it: the one tensor, or the refusal."""
     if isinstance(made, Refused):
         error = triton.TritonError(made.why, triton.TritonError.INVALID_ARG)
         return triton.InferenceResponse(error=error)
-    return triton.InferenceResponse([triton.Tensor(OUTPUTS[0].name, made)])
+    return triton.InferenceResponse([triton.Tensor(output.name, made)])

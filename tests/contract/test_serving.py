@@ -1,5 +1,6 @@
 """Every served model, what serves it, what is written about it, and the client agree on the tensors."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,12 +8,15 @@ import pytest
 from google.protobuf import text_format
 from tritonclient.grpc.model_config_pb2 import DataType, ModelConfig
 
-from generators import serve
+from generators import serve, serve_facenet, weights
 from generators.families import FAMILIES
 from streams.adapters.triton import tensors as triton_tensors
+from streams.settings import Settings
 from streams.shipped import shipped
 
-MODELS = sorted(folder for folder in shipped("triton_models").iterdir() if folder.is_dir())
+FACENET = shipped("triton_models") / "facenet"
+#: Those that make faces.
+MODELS = sorted(folder for folder in FACENET.parent.iterdir() if folder.is_dir() and folder != FACENET)
 
 
 def config_of(model: Path) -> ModelConfig:
@@ -54,19 +58,37 @@ def test_what_is_trained_here_is_conditioned_on_centroids_and_the_published_gan_
 
 def test_a_model_says_what_the_server_needs(model: Path):
     config = config_of(model)
+    _can_be_served(model, config)
+    assert config.parameters["family"].string_value in serve.FAMILIES
+    assert int(config.parameters[serve.LENGTH].string_value) >= 1
+    assert config.version_policy.latest.num_versions == 2  # one goes on while the next takes over
+
+
+def test_a_model_tells_people_of_every_tensor(model: Path):
+    _tells_of(model, (*serve.INPUTS, *serve.OUTPUTS))
+
+
+def test_facenet_declares_its_own_tensors_and_whose_embeddings_it_gives():
+    config = config_of(FACENET)
+    _can_be_served(FACENET, config)
+    assert [*map(declared, config.input), *map(declared, config.output)] == [serve_facenet.INPUT, serve_facenet.OUTPUT]
+    assert config.parameters[serve_facenet.EMBEDDER].string_value == Settings().embedder
+    assert FACENET.name == weights.FACENET_MODEL
+    _tells_of(FACENET, (serve_facenet.INPUT, serve_facenet.OUTPUT))
+
+
+def _can_be_served(model: Path, config: ModelConfig) -> None:
     assert config.name == model.name
     assert config.backend == "python"
     assert config.max_batch_size >= 16
     assert config.HasField("dynamic_batching")
     assert max(config.dynamic_batching.preferred_batch_size) <= config.max_batch_size
-    assert config.parameters["family"].string_value in serve.FAMILIES
-    assert int(config.parameters[serve.LENGTH].string_value) >= 1
     assert (model / "1" / "model.py").is_file()
 
 
-def test_a_model_tells_people_of_every_tensor(model: Path):
+def _tells_of(model: Path, tensors: Sequence[serve.Tensor]) -> None:
     lines = (model / "README.md").read_text(encoding="utf-8").splitlines()
-    for tensor in (*serve.INPUTS, *serve.OUTPUTS):
+    for tensor in tensors:
         assert any(f"`{tensor.name}`" in line and tensor.dtype in line for line in lines), tensor
 
 

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from functools import cache
@@ -21,10 +21,12 @@ import torch
 from aiokafka import AIOKafkaConsumer
 from typer.testing import CliRunner
 
-from generators import checkpoint, data, data_sources, facenet, recipe
+from generators import checkpoint, data, data_sources, facenet, judges, recipe
+from generators.ceiling import STRENGTHS, ceilings
 from generators.data_sources import Synthetic
-from generators.evaluate import figures, sample, sheet
+from generators.evaluate import Samples, figures, sample, sheet
 from generators.families import FAMILIES
+from generators.families_command import families as families_app
 from generators.learners import learner_of, trained
 from generators.learning import Learner
 from generators.publishing import publisher_of
@@ -33,11 +35,14 @@ from generators.train import train
 from generators.train_command import train as train_app
 from streams import topics
 from streams.adapters.faces.engine import FaceEngine
+from streams.adapters.images.decode import encode_png
 from streams.client.publisher import Publisher
 from streams.client.training import TrainingFeed
-from streams.errors import BadInput, WeightsUnusable
+from streams.core.faces import Embedding
+from streams.errors import BadInput, Unready, WeightsUnusable
 from streams.events import TrainingAdvised, to_json
 from streams.settings import Settings
+from tests.absent import absent
 from tests.blobs import blobs
 
 TINY = """
@@ -340,13 +345,74 @@ def test_real_faces_of_the_targets_are_judged_as_what_they_are(tiny: Recipe):
     faces = known()
     engine = FaceEngine.load(Settings())
     made = sample(learner(tiny).sampler(), faces, identities=20, each=2)
-    rows = np.concatenate([np.flatnonzero(faces.identities == target)[:1] for target in made.targets])
-    told = figures("encoder_decoder", 0, replace(made, pixels=faces.pixels[rows]), faces, engine)
+    told = figures("encoder_decoder", 0, real(made, faces), faces, engine)
     assert told.abstained == 0
     assert told.rank1 > 0.9
     assert told.mean_similarity > told.shuffled_similarity + 0.4
     assert told.vendi > 5
     assert sheet(made, faces).shape == (64 * 5, 64 * 10, 3)
+
+
+def real(made: Samples, faces: data.Faces) -> Samples:
+    """Return the samples with a real face of each target in their place."""
+    rows = np.concatenate([np.flatnonzero(faces.identities == target)[:1] for target in made.targets])
+    return replace(made, pixels=faces.pixels[rows])
+
+
+@cache
+def both() -> FaceEngine:
+    try:
+        engine = judges.load(Settings())
+    except (Unready, WeightsUnusable) as error:
+        absent(str(error))
+    if engine.examine([encode_png(known().pixels[0])])[0].largest.second is None:
+        absent("no second judge: pip install 'likeness-qc[second]'")
+    return engine
+
+
+@cache
+def second_centroids() -> Mapping[int, Embedding]:
+    return judges.second_centroids(known(), both(), 10)
+
+
+def test_the_second_judge_knows_real_faces_of_the_targets_and_not_those_of_others(tiny: Recipe):
+    faces = known()
+    made = real(sample(learner(tiny).sampler(), faces, identities=10, each=1), faces)
+    seen = judges.examined(made.pixels, both())
+    right, wrong = (
+        judges.by_second(seen, targets.tolist(), second_centroids())
+        for targets in (made.targets, np.roll(made.targets, 1))
+    )
+    assert right is not None
+    assert wrong is not None
+    assert (right.identities, right.samples, right.rank1, wrong.rank1) == (10, 10, 1, 0)
+    assert right.mean_similarity - right.shuffled_similarity > 0.05
+    assert abs(wrong.mean_similarity - right.shuffled_similarity) < 0.03
+
+
+def test_to_both_judges_a_real_face_is_the_less_like_its_anchor_the_farther_it_wanders():
+    near, far = ceilings(known(), both(), second_centroids(), Settings(), identities=10, each=2)
+    assert (near["strength"], far["strength"]) == STRENGTHS
+    assert near["mean_similarity"] > far["mean_similarity"] > far["shuffled_similarity"] + 0.2
+    assert near["second"]["mean_similarity"] > far["second"]["mean_similarity"]
+    assert far["second"]["mean_similarity"] > far["second"]["shuffled_similarity"]
+
+
+def test_the_command_says_what_both_judges_make_of_a_run_and_of_real_faces(tiny: Recipe, tmp_path: Path):
+    both()
+    of = replace(tiny, synthetic=Synthetic(people=52, each=2, farthest=0.3))  # two of whom are kept out
+    train(learner(of), steps(of, 1), blobs(), tmp_path / "run")
+    asked = ["evaluate", str(tmp_path / "run"), "--identities", "2", "--each", "2"]
+    (told,) = json.loads(CliRunner().invoke(families_app, [*asked, "--json"]).stdout)["families"]
+    assert (told["family"], told["step"], told["facenet_was_a_loss"]) == ("encoder_decoder", 1, False)
+    assert [row["strength"] for row in told["ceiling"]] == [*STRENGTHS]
+    assert told["ceiling"][0]["second"]["rank1"] == 1
+    assert "ceiling.0.second.rank1\t1.0000" in CliRunner().invoke(families_app, asked).stdout
+
+
+def test_one_person_alone_is_refused_for_there_is_nobody_to_mistake_them_for(tiny: Recipe):
+    with pytest.raises(BadInput, match="expected two people and more"):
+        sample(learner(tiny).sampler(), blobs(people=1))
 
 
 # On the road

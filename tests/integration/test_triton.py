@@ -3,17 +3,12 @@
 import asyncio
 import shutil
 import signal
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import replace
 from importlib.util import find_spec
-from pathlib import Path
 from typing import TypeVar
 
-import grpc
 import numpy as np
-import psutil
 import pytest
 
 from generators import digiface_dcgan, weights
@@ -23,16 +18,14 @@ from generators.learners import trained
 from streams.adapters.images.decode import encode_png
 from streams.adapters.triton.generator import TritonGenerator
 from streams.core.faces import Pixels
-from streams.embedded import triton as embedded
 from streams.embedded.loopback import free_ports
 from streams.errors import DependencyUnavailable, GeneratorRejected, VersionRetired, WeightsUnusable
 from streams.ports import Prompt
-from streams.processes.child import Child
 from streams.settings import Settings
 from streams.shipped import shipped
 from tests.absent import absent
+from tests.triton_server import POLLING, Server
 
-START_SECONDS = 90.0
 #: The families that are trained here, as they are served.
 FAMILIES = ("face_encoder_decoder", "face_identity_gan", "face_diffusion")
 #: A model that is served and is no generator.
@@ -45,8 +38,6 @@ instance_group [ { kind: KIND_CPU } ]
 ECHO_MODEL = "class TritonPythonModel:\n    def execute(self, requests):\n        raise NotImplementedError\n"
 #: A model that is in the repository and does not load.
 BROKEN_MODEL = "raise ValueError('broken on purpose')\n"
-#: Has a server see what changes in its model repository.
-POLLING = ("--model-control-mode=poll", "--repository-poll-secs=1")
 #: A generator by its tensors, of tiny pictures.
 FRAIL_CONFIG = """
 name: "frail" backend: "python" max_batch_size: 4
@@ -78,40 +69,6 @@ class TritonPythonModel:
         images = np.zeros((len(seeds) - (13 in seeds), 2, 2, 3), np.uint8) + seeds[0, 0].astype(np.uint8)
         return triton.InferenceResponse([triton.Tensor("image", images)])
 """
-
-
-class Server:
-    """The embedded server, which starts although a model does not load or there is none."""
-
-    def __init__(self, folder: Path, models: Path, options: Sequence[str]) -> None:
-        plan = embedded.plan(folder, Settings().cache_dir, shipped("triton_models"))
-        embedded.prepare(plan)
-        plan = replace(plan, models=models)
-        self.address, self.models = plan.address, models
-        command = [*embedded.command(plan), "--exit-on-error=false", *options]
-        self.child = Child.start("Triton", command, embedded.environment(plan), folder / "triton.log")
-
-    def wait(self) -> None:
-        """Wait until models are loaded: the server opens its port after that."""
-        deadline = time.monotonic() + START_SECONDS
-        with grpc.insecure_channel(self.address) as channel:
-            ready = grpc.channel_ready_future(channel)
-            while time.monotonic() < deadline and self.child.poll() is None:
-                try:
-                    return ready.result(timeout=0.5)
-                except grpc.FutureTimeoutError:
-                    continue
-        raise self.child.failure("does not start", "read its log")
-
-    @property
-    def process(self) -> psutil.Process:
-        assert self.child.command_pid is not None
-        return psutil.Process(self.child.command_pid)
-
-    def signal(self, number: int) -> None:
-        # The server last: while it lives it keeps what is left of its children.
-        for process in (*self.process.children(recursive=True), self.process):
-            process.send_signal(number)
 
 
 Start = Callable[..., Server]
