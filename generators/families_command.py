@@ -2,11 +2,15 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field, TypeAdapter, ValidationError
 
+from streams.errors import BadInput
+from streams.events import Name
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
@@ -20,6 +24,10 @@ Each = Annotated[int, typer.Option(min=1, help="Samples of each.")]
 Seed = Annotated[int, typer.Option(min=0, help="Where the samples' seeds begin.")]
 Sheets = Annotated[Path | None, typer.Option(help="Folder for a picture of each family's samples.")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of runs, or of single checkpoints.")]
+
+_PEOPLE = TypeAdapter(
+    Annotated[dict[Name, Annotated[list[float], Field(min_length=128, max_length=128)]], Field(min_length=1)]
+)
 
 
 @families.command()
@@ -68,6 +76,41 @@ def export(
     typer.echo(str(into))
 
 
+@families.command()
+def rehearse(
+    targets: Annotated[Path, typer.Option(help="JSON file: enrolled people, each with their centroid.")],
+    run: Annotated[str, typer.Option(help="Names the run; another one for each time.")] = "rehearsal",
+    samples: Annotated[int, typer.Option(min=5, help="Samples of each step.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Have a training run go wrong on purpose: the trained GAN, with more noise in its weights at every step.
+
+    Its samples go to LIKENESS_KAFKA's road, where workers and the monitor must run; it ends when the feedback says
+    stop.
+    """
+    from generators.rehearsal import MODEL, Ailing, rehearse
+    from streams.client.training import TrainingFeed
+    from streams.shipped import shipped
+
+    kafka = read_settings().address("kafka")
+    generator = Ailing(shipped("triton_models") / MODEL / "1")
+    with TrainingFeed(kafka, run_id=run, model=MODEL) as feed:
+        done = asdict(rehearse(feed, run, generator, _people(targets), samples=samples, report=_say))
+    typer.echo(json.dumps(done) if as_json else "\n".join(f"{name}\t{value}" for name, value in done.items()))
+
+
+def _people(file: Path) -> dict[str, list[float]]:
+    """Read whom to show."""
+    try:
+        return _PEOPLE.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BadInput(f"expected people with 128 numbers each in {file}, got {error}") from error
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
+
+
 def _judged(
     wanted: "Sequence[tuple[Path, Sampler | None]]",
     identities: int,
@@ -87,7 +130,7 @@ def _judged(
     told = []
     for folder, sampler in wanted:
         known = trained(folder, device)
-        learned, kept_out = faces_of(known.recipe, settings, lambda line: typer.echo(line, err=True)).split()
+        learned, kept_out = faces_of(known.recipe, settings, _say).split()
         made = sample(sampler or known.sampler, kept_out, identities=identities, each=each, seed=seed)
         judged = figures(known.meta.family, known.meta.step, made, kept_out, engine, learned.pixels)
         told.append(judged.as_json() | {"facenet_was_a_loss": known.recipe.learned_by_facenet})
