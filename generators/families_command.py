@@ -26,7 +26,7 @@ Sheets = Annotated[Path | None, typer.Option(help="Folder for a picture of each 
 Folders = Annotated[list[Path], typer.Argument(help="Folders of runs, or of single checkpoints.")]
 
 _PEOPLE = TypeAdapter(
-    Annotated[dict[Name, Annotated[list[float], Field(min_length=128, max_length=128)]], Field(min_length=1)]
+    Annotated[dict[Name, Annotated[list[float], Field(min_length=100, max_length=100)]], Field(min_length=1)]
 )
 
 
@@ -78,22 +78,23 @@ def export(
 
 @families.command()
 def rehearse(
-    targets: Annotated[Path, typer.Option(help="JSON file: enrolled people, each with their centroid.")],
+    targets: Annotated[Path, typer.Option(help="JSON file: enrolled people, each with their anchor.")],
     run: Annotated[str, typer.Option(help="Names the run; another one for each time.")] = "rehearsal",
     samples: Annotated[int, typer.Option(min=5, help="Samples of each step.")] = 12,
     as_json: AsJson = False,
 ) -> None:
-    """Have a training run go wrong on purpose: the trained GAN, with more noise in its weights at every step.
+    """Have a training run go wrong on purpose: the network of face_gan, with more noise in its weights at every step.
 
     Its samples go to LIKENESS_KAFKA's road, where workers and the monitor must run; it ends when the feedback says
     stop.
     """
+    from generators import digiface_dcgan, weights
     from generators.rehearsal import MODEL, Ailing, rehearse
     from streams.client.training import TrainingFeed
-    from streams.shipped import shipped
 
-    kafka = read_settings().address("kafka")
-    generator = Ailing(shipped("triton_models") / MODEL / "1")
+    settings = read_settings()
+    kafka = settings.address("kafka")
+    generator = Ailing(digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, settings.cache_dir)))
     with TrainingFeed(kafka, run_id=run, model=MODEL) as feed:
         done = asdict(rehearse(feed, run, generator, _people(targets), samples=samples, report=_say))
     typer.echo(json.dumps(done) if as_json else "\n".join(f"{name}\t{value}" for name, value in done.items()))
@@ -104,7 +105,7 @@ def _people(file: Path) -> dict[str, list[float]]:
     try:
         return _PEOPLE.validate_json(file.read_bytes())
     except (OSError, ValidationError) as error:
-        raise BadInput(f"expected people with 128 numbers each in {file}, got {error}") from error
+        raise BadInput(f"expected people with 100 numbers each in {file}, got {error}") from error
 
 
 def _say(line: str) -> None:

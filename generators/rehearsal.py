@@ -8,29 +8,27 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, count, cycle, islice, repeat
-from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
-from generators.gan import GanSampler
-from generators.learners import trained
+from generators.digiface_dcgan import DigifaceDcgan
 from streams.adapters.images.decode import encode_png
 from streams.client.training import TrainingFeed
-from streams.errors import DependencyUnavailable, WeightsUnusable
+from streams.errors import DependencyUnavailable
 from streams.events import TrainingAdvised
 from streams.wheels import Report
 
-#: The shipped model whose weights are used.
-MODEL = "face_identity_gan"
+#: The model whose network is used, and how far its samples wander from their anchors.
+MODEL = "face_gan"
+STRENGTH = 0.25
 #: Updates between two steps, as a run counts them.
 UPDATES = 1000
 #: The sound steps: enough for a calibration, and some that are then charted in control.
 SOUND = 12
-#: The noise of the steps after them, in standard deviations of each tensor: first what no eye sees, then what all do.
-FIRST_NOISE, MORE_NOISE = 0.6, 0.05
+#: The noise of the steps after them, in standard deviations of each layer: first what no eye sees, then what all do.
+FIRST_NOISE, MORE_NOISE = 0.05, 0.05
 #: A run that nobody stops ends here.
 MOST_STEPS = 26
 
@@ -52,40 +50,32 @@ class Rehearsed:
 
 
 class Ailing:
-    """A trained GAN that breaks by degrees, always the same way: the noise grows, and does not change."""
+    """A trained generator that breaks by degrees, always the same way: the noise grows, and does not change."""
 
-    def __init__(self, folder: Path) -> None:
-        """Load the checkpoint in a folder.
-
-        Raises:
-            WeightsUnusable: If there is none, or it is not a GAN's.
-        """
-        found = trained(folder)
-        if not isinstance(found.sampler, GanSampler):
-            raise WeightsUnusable(f"expected a GAN's checkpoint in {folder}, got one of {found.meta.family}")
-        self._sampler = found.sampler
-        self._sound = {name: tensor.clone() for name, tensor in found.sampler.network.state_dict().items()}
+    def __init__(self, sampler: DigifaceDcgan) -> None:
+        """Take it over: what it samples from now on is what ``at`` says."""
+        self._sampler = sampler
+        self._sound = {name: tensor.clone() for name, tensor in sampler.network.state_dict().items()}
         draw = torch.Generator().manual_seed(0)
-        self._noise = {name: _like(tensor, draw) for name, tensor in self._sound.items()}
+        # Of the convolutions alone: whoever spoils the variance of a normalisation has no picture at all.
+        self._noise = {
+            name: torch.randn(tensor.shape, generator=draw) * tensor.std()
+            for name, tensor in self._sound.items()
+            if tensor.dim() == 4
+        }
 
-    def at(self, noise: float) -> GanSampler:
-        """Return the sampler with so much noise in its weights, in standard deviations of each tensor; 0 is sound."""
-        worn = {name: tensor + noise * self._noise[name] for name, tensor in self._sound.items()}
-        self._sampler.network.load_state_dict(worn)
+    def at(self, noise: float) -> DigifaceDcgan:
+        """Return it with so much noise in its weights, in standard deviations of each layer; 0 is sound."""
+        worn = {name: self._sound[name] + noise * drawn for name, drawn in self._noise.items()}
+        self._sampler.network.load_state_dict({**self._sound, **worn})
         return self._sampler
-
-
-def _like(tensor: Tensor, draw: torch.Generator) -> Tensor:
-    """Return noise of a tensor's shape and standard deviation."""
-    spread = tensor.std() if tensor.numel() > 1 else 0.0
-    return torch.randn(tensor.shape, generator=draw) * spread
 
 
 def noises() -> list[float]:
     """Return the noise in the weights at each step of a run.
 
     >>> noises()[11:15]
-    [0.0, 0.6, 0.65, 0.7]
+    [0.0, 0.05, 0.1, 0.15]
     """
     growing = (round(FIRST_NOISE + MORE_NOISE * place, 3) for place in count())
     return list(islice(chain(repeat(0.0, SOUND), growing), MOST_STEPS))
@@ -108,7 +98,7 @@ def rehearse(
         feed: Entered already.
         run_id: The feed's.
         generator: What is sampled.
-        targets: Enrolled people, each with the unit centroid of their references: 128 values.
+        targets: Enrolled people, each with their anchor in the generator's latent space: 100 values.
         samples: How many a step publishes; they show everybody in turn.
         report: Told of every step.
 
@@ -116,12 +106,12 @@ def rehearse(
         DependencyUnavailable: If Kafka does not answer, or nothing is said of a step for long.
     """
     names = list(islice(cycle(sorted(targets)), samples))
-    centroids = np.asarray([targets[name] for name in names], dtype=np.float32)
+    anchors = np.asarray([targets[name] for name in names], dtype=np.float32)
     published = 0
     said: TrainingAdvised | None = None
     for place, noise in enumerate(noises()):
         step = (place + 1) * UPDATES
-        pixels = _sampled(generator.at(noise), centroids, step)
+        pixels = _sampled(generator.at(noise), anchors, step)
         feed.publish(step, zip(names, map(encode_png, pixels), strict=True))
         published += 1
         report(f"step {step}: {samples} samples are published, noise {noise:g}")
@@ -134,9 +124,9 @@ def rehearse(
     return Rehearsed(run_id, published, published * samples, stopped, said.best_step if said else None)
 
 
-def _sampled(sampler: GanSampler, centroids: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.uint8]:
-    seeds = [step + number for number in range(len(centroids))]
-    return sampler.sample(seeds, centroids, np.zeros(len(centroids), dtype=np.float32))
+def _sampled(sampler: DigifaceDcgan, anchors: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.uint8]:
+    seeds = [step + number for number in range(len(anchors))]
+    return sampler.sample(seeds, anchors, np.full(len(anchors), STRENGTH, dtype=np.float32))
 
 
 def _said(feed: TrainingFeed, step: int, samples: int) -> TrainingAdvised:

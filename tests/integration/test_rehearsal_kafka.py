@@ -5,7 +5,6 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from contextlib import aclosing
-from pathlib import Path
 
 import pytest
 
@@ -17,9 +16,9 @@ from streams.client.training import TrainingFeed
 from streams.errors import DependencyUnavailable
 from streams.events import TrainingAdvised, to_json
 from streams.kafka.readers import follow
-from tests.tiny_gan import tiny_gan
+from tests.tiny_dcgan import tiny_dcgan
 
-TARGETS = {"bela": [1.0] + [0.0] * 127, "anna": [0.0] * 127 + [1.0]}
+TARGETS = {"bela": [1.0] + [0.0] * 99, "anna": [0.0] * 99 + [1.0]}
 SAMPLES = 3
 
 
@@ -40,12 +39,12 @@ async def advise(kafka: str, run: str, advice: Callable[[int], str]) -> None:
             await publisher.raw(topics.TRAINING_FEEDBACK.name, to_json(said), run.encode())
 
 
-async def rehearsed(kafka: str, run: str, folder: Path, advice: Callable[[int], str] | None) -> Rehearsed:
+async def rehearsed(kafka: str, run: str, advice: Callable[[int], str] | None) -> Rehearsed:
     """Rehearse beside somebody who advises, or beside nobody."""
 
     def work() -> Rehearsed:
         with TrainingFeed(kafka, run_id=run, model="gan") as feed:
-            return rehearse(feed, run, Ailing(folder), TARGETS, samples=SAMPLES, report=lambda _: None)
+            return rehearse(feed, run, Ailing(tiny_dcgan()), TARGETS, samples=SAMPLES, report=lambda _: None)
 
     advising = asyncio.create_task(advise(kafka, run, advice)) if advice else None
     try:
@@ -56,25 +55,18 @@ async def rehearsed(kafka: str, run: str, folder: Path, advice: Callable[[int], 
             await asyncio.wait({advising})
 
 
-async def test_the_run_ends_one_step_after_the_one_that_was_told_to_stop(kafka_with_topics: str, tmp_path: Path):
-    folder = tiny_gan(tmp_path)
-    done = await rehearsed(
-        kafka_with_topics, "told", folder, lambda step: "stop" if step >= 3 * UPDATES else "continue"
-    )
+async def test_the_run_ends_one_step_after_the_one_that_was_told_to_stop(kafka_with_topics: str):
+    done = await rehearsed(kafka_with_topics, "told", lambda step: "stop" if step >= 3 * UPDATES else "continue")
     assert done == Rehearsed("told", steps=4, samples=4 * SAMPLES, stopped_at=3 * UPDATES, best_step=UPDATES)
 
 
-async def test_a_run_that_nobody_stops_ends_by_itself(
-    kafka_with_topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_a_run_that_nobody_stops_ends_by_itself(kafka_with_topics: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rehearsal, "MOST_STEPS", 3)
-    done = await rehearsed(kafka_with_topics, "untold", tiny_gan(tmp_path), lambda _: "continue")
+    done = await rehearsed(kafka_with_topics, "untold", lambda _: "continue")
     assert (done.steps, done.stopped_at, done.best_step) == (3, None, UPDATES)
 
 
-async def test_silence_is_an_error_that_says_what_is_missing(
-    kafka_with_topics: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
+async def test_silence_is_an_error_that_says_what_is_missing(kafka_with_topics: str, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(rehearsal, "PATIENCE_SECONDS", 0.5)
     with pytest.raises(DependencyUnavailable, match=r"0 of 3 samples are judged.*role monitor"):
-        await rehearsed(kafka_with_topics, "unheard", tiny_gan(tmp_path), None)
+        await rehearsed(kafka_with_topics, "unheard", None)

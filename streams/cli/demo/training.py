@@ -12,6 +12,7 @@ from streams.cli.wiring.plan import drift_plan
 from streams.cli.work import worker_env
 from streams.core.drift.chart import Kind
 from streams.errors import BadInput
+from streams.events import DEFAULT_MODEL
 from streams.ports import Services
 from streams.processes.child import Child
 from streams.settings import Settings
@@ -19,8 +20,8 @@ from streams.tools.demo import Followed
 from streams.tools.report.training import TrainingRun
 
 RUN = "demo-training"
-#: Samples of each step.
-EACH = 12
+#: Samples of each step, and whom they show: of few people, so that there are several of each, whose variety counts.
+EACH, PEOPLE = 12, 4
 
 _LOOK_SECONDS = 0.1
 
@@ -38,9 +39,9 @@ class Loop:
             PartFailed: If it fails.
         """
         targets = settings.data_dir / "targets.json"
-        found = await services.gallery.identities(people)
-        centroids = {name: one.centroid.tolist() for name, one in found.items()}
-        targets.write_text(json.dumps(centroids), encoding="utf-8")
+        found = await services.gallery.identities(people[:PEOPLE])
+        anchors = {name: one.conditioning[DEFAULT_MODEL] for name, one in found.items()}
+        targets.write_text(json.dumps(anchors), encoding="utf-8")
         command = [sys.executable, "-m", "streams.cli.main", "families", "rehearse", "--json"]
         command += ["--run", RUN, "--targets", str(targets), "--samples", str(EACH)]
         log = settings.data_dir / "logs" / "training.log"
@@ -53,7 +54,7 @@ class Loop:
             self.samples = int(json.loads(child.log_tail(1))["samples"])
         finally:
             await asyncio.to_thread(child.stop)
-            targets.unlink()  # centroids are biometric data
+            targets.unlink()  # whoever has an anchor can make that face
 
     def advised(self, followed: Followed) -> bool:
         """Say whether it has ended, and whether of each of its steps all was said."""
