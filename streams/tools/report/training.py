@@ -71,7 +71,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Charts:
-    """Both charts: the same steps below each other."""
+    """Both charts, over the same steps."""
 
     similarity: Panel
     fall: Panel
@@ -100,24 +100,21 @@ def charts(run: TrainingRun, samples: Sequence[SampleJudged], limit: float | Non
     """
     if len(run.feedback) < 2:
         return None
-    places = {said.step: place for place, said in enumerate(run.feedback)}
-    apart = (RIGHT - LEFT - 4 * _DOTS_WIDTH) / (len(places) - 1)
+    apart = (RIGHT - LEFT - 4 * _DOTS_WIDTH) / (len(run.feedback) - 1)
+    xs = {said.step: LEFT + 2 * _DOTS_WIDTH + apart * place for place, said in enumerate(run.feedback)}
+    ticks = [(round(at, 1), f"{step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")) for step, at in xs.items()]
 
     def x(step: int | None) -> float | None:
-        return None if step not in places else round(LEFT + 2 * _DOTS_WIDTH + apart * places[step], 1)
+        return None if step not in xs else round(xs[step], 1)
 
-    xs = {step: LEFT + 2 * _DOTS_WIDTH + apart * place for step, place in places.items()}
     through = run.calibrated_through
     calibration = None
-    if through in places:
+    if through in xs:
         calibration = (float(LEFT), round(xs[through] + apart / 2 - LEFT, 1))
-    every = -(-len(places) // _X_LABELS)
     return Charts(
         similarity=_similarity(run, samples, xs, limit),
         fall=_fall(run, xs),
-        x_ticks=tuple((round(at, 1), f"{step:,}".replace(",", "\N{NARROW NO-BREAK SPACE}")) for step, at in xs.items())[
-            ::every
-        ],
+        x_ticks=tuple(ticks[:: -(-len(ticks) // _X_LABELS)]),
         best_x=x(run.best_step),
         stop_x=x(run.stopped.step if run.stopped else None),
         crossed_x=x(run.raised.raised_step if run.raised else None),
