@@ -91,8 +91,8 @@ def test_the_demonstration_asks_every_family_and_catches_a_training_run_that_bre
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_demonstration_ends_all_that_it_started(likeness: Likeness, tmp_path: Path, number: int):
     err = tmp_path / "err.txt"
-    demo = likeness.start("demo", "--requests", "5000", "--identities", "2", err=err)
-    assert eventually(lambda: "training step" in err.read_text() or demo.poll() is not None), err.read_text()
+    demo = likeness.start("demo", "--quick", "--requests", "5000", "--identities", "2", err=err)
+    assert eventually(lambda: "published" in err.read_text() or demo.poll() is not None), err.read_text()
     demo.send_signal(number)
     assert demo.wait(90) == 128 + number
     assert likeness.processes() == []
@@ -112,8 +112,8 @@ def test_an_interruption_while_the_parts_start_ends_them(likeness: Likeness, tmp
 
 def test_nothing_outlives_a_demonstration_that_is_killed(likeness: Likeness, tmp_path: Path):
     err = tmp_path / "err.txt"
-    demo = likeness.start("demo", "--requests", "5000", "--identities", "2", err=err)
-    assert eventually(lambda: "training step" in err.read_text() or demo.poll() is not None), err.read_text()
+    demo = likeness.start("demo", "--requests", "20", "--identities", "2", err=err)
+    assert eventually(lambda: "training step" in err.read_text() or demo.poll() is not None, 240), err.read_text()
     for running in ("kafka.Kafka", "families rehearse"):
         assert any(running in command for command in likeness.processes())
     demo.kill()
