@@ -2,13 +2,16 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from pydantic import Field, TypeAdapter, ValidationError
 
 from streams.errors import BadInput
+from streams.events import Name
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
@@ -22,6 +25,10 @@ Each = Annotated[int, typer.Option(min=1, help="Samples of each.")]
 Seed = Annotated[int, typer.Option(min=0, help="Where the samples' seeds begin.")]
 Sheets = Annotated[Path | None, typer.Option(help="Folder for a picture of each family's samples.")]
 Folders = Annotated[list[Path], typer.Argument(help="Folders of runs, or of single checkpoints.")]
+
+_PEOPLE = TypeAdapter(
+    Annotated[dict[Name, Annotated[list[float], Field(min_length=100, max_length=100)]], Field(min_length=1)]
+)
 
 
 @families.command()
@@ -99,6 +106,42 @@ def _source(what: str) -> Path:
     from generators.served import shipped_weights
 
     return Path(what) if Path(what).is_dir() else shipped_weights().get(what, Path(what))
+
+
+@families.command()
+def rehearse(
+    targets: Annotated[Path, typer.Option(help="JSON file: enrolled people, each with their anchor.")],
+    run: Annotated[str, typer.Option(help="Names the run; another one for each time.")] = "rehearsal",
+    samples: Annotated[int, typer.Option(min=5, help="Samples of each step.")] = 12,
+    as_json: AsJson = False,
+) -> None:
+    """Have a training run go wrong on purpose: the network of face_gan, with more noise in its weights at every step.
+
+    Its samples go to LIKENESS_KAFKA's road, where workers and the monitor must run; it ends when the feedback says
+    stop.
+    """
+    from generators import digiface_dcgan, weights
+    from generators.rehearsal import MODEL, Ailing, rehearse
+    from streams.client.training import TrainingFeed
+
+    settings = read_settings()
+    kafka = settings.address("kafka")
+    generator = Ailing(digiface_dcgan.load(weights.read(weights.DCGAN_DIGIFACE, settings.cache_dir)))
+    with TrainingFeed(kafka, run_id=run, model=MODEL) as feed:
+        done = asdict(rehearse(feed, run, generator, _people(targets), samples=samples, report=_say))
+    typer.echo(json.dumps(done) if as_json else "\n".join(f"{name}\t{value}" for name, value in done.items()))
+
+
+def _people(file: Path) -> dict[str, list[float]]:
+    """Read whom to show."""
+    try:
+        return _PEOPLE.validate_json(file.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BadInput(f"expected people with 100 numbers each in {file}, got {error}") from error
+
+
+def _say(line: str) -> None:
+    typer.echo(line, err=True)
 
 
 def _judged(

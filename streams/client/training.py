@@ -50,6 +50,7 @@ class TrainingFeed:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="likeness-feedback", daemon=True)
         self._advised: TrainingAdvised | None = None
+        self._by_step: dict[int, TrainingAdvised] = {}
 
     def __enter__(self) -> Self:
         """Begin to read feedback, that of earlier times first."""
@@ -85,6 +86,10 @@ class TrainingFeed:
     def advised(self) -> TrainingAdvised | None:
         """What was said of the latest step of which anything was said yet."""
         return self._advised
+
+    def advised_at(self, step: int) -> TrainingAdvised | None:
+        """Return what was last said of a step, of as many of its samples as were judged by then; None where nothing."""
+        return self._by_step.get(step)
 
     @property
     def told_to_stop(self) -> bool:
@@ -133,6 +138,7 @@ class TrainingFeed:
             return
         if said.run_id == self._run_id:
             self._advised = latest(self._advised, said)
+            self._by_step[said.step] = latest(self._by_step.get(said.step), said)
 
     async def _end(self) -> None:
         self._reading.cancel()

@@ -74,5 +74,5 @@ async def test_the_reconciler_sees_how_old_it_is(kafka: str):
 
 async def test_the_demonstration_follows_it(kafka: str):
     followed = Followed()
-    await follow(kafka, 1, followed, lambda _: None)
+    await follow(kafka, lambda seen: seen.ended == 1, followed, lambda _: None)
     assert followed.verdicts == {SAMPLE: VERDICT}

@@ -6,8 +6,8 @@ import pytest
 
 from streams.core.parse import Refused, parse
 from streams.core.records import Message
-from streams.events import GenerationRequested
-from streams.tools.demo_requests import MALFORMED, STRANGER, STRENGTHS, plan
+from streams.events import GenerationRequested, ImageRef
+from streams.tools.demo_requests import EACH, FAMILIES, MALFORMED, STRANGER, STRENGTHS, of_families, plan
 
 PEOPLE = ["synthetic-01", "synthetic-02"]
 
@@ -31,3 +31,20 @@ def test_every_malformed_message_is_refused(value):
 
 def test_the_same_plan_is_made_again():
     assert plan(40, PEOPLE, "w", source="demo") == plan(40, PEOPLE, "w", source="demo")
+
+
+@pytest.mark.parametrize("count", [1, 2, 11])
+def test_every_family_is_asked_for_the_same_people_and_the_first_gets_somebody_elses_frame(count):
+    people = [f"synthetic-{number:02d}" for number in range(count)]
+    frames = [ImageRef(sha256=f"{number:064x}", size=1) for number in range(count)]
+    requests = of_families(people, frames, source="demo")
+    assert len(requests) == len({one.request_id for one in requests})
+    asked = Counter()
+    for one in requests:
+        asked[one.model, one.identity] += one.count
+    assert asked == Counter({(model, name): EACH for model in FAMILIES for name in people[:4]})
+    assert {one.strength for one in requests} == {0.0}
+    for one in requests:
+        assert (one.frame is None) == (one.model != FAMILIES[0])
+        if one.frame is not None and count > EACH:
+            assert one.frame != frames[people.index(one.identity)]

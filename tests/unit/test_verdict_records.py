@@ -1,5 +1,6 @@
 """Whoever follows the topics on which samples end gets past what somebody else wrote there."""
 
+import json
 import logging
 from types import SimpleNamespace
 
@@ -45,4 +46,18 @@ def test_the_demonstration_counts_ends_and_nothing_else(caplog: pytest.LogCaptur
     note(seen("dead.letters", b"x", (("likeness.dlq.id", b"aa"), ("likeness.dlq.reason", b"not-json"))), followed)
 
     assert (followed.ended, list(followed.dead)) == (1, ["aa"])
+    assert len(caplog.records) == 2
+
+
+def test_the_demonstration_keeps_the_last_word_on_a_step_and_on_an_alert(caplog: pytest.LogCaptureFixture):
+    followed = Followed()
+    body = {"run_id": "run", "step": 7, "complete": False, "reason": "so", "accepted": 0, "flagged": {}}
+    for revision, samples in ((1, 2), (3, 5), (2, 4)):
+        said = {**body, "revision": revision, "samples": samples, "advice": "continue"}
+        note(seen("training.feedback", json.dumps(said).encode()), followed)
+    note(seen("training.feedback", b"hello"), followed)
+    note(seen("drift.alerts", b"hello"), followed)
+
+    assert {step: said.samples for step, said in followed.feedback.items()} == {7: 5}
+    assert (followed.ended, followed.alerts) == (0, {})
     assert len(caplog.records) == 2

@@ -14,6 +14,8 @@ from streams.events import DeadReason, Explanation, NearReference, SampleJudged
 from streams.tools.report.chart import Bar, bar, chart, tone
 from streams.tools.report.levels import Level, by_reason, by_strength, choose, unmade
 from streams.tools.report.pictures import Picture, picture
+from streams.tools.report.sheets import Pictures, family, shown_steps, step_sheets
+from streams.tools.report.training import TrainingRun, charts
 from streams.tools.report.words import DEAD_REASONS
 
 #: So many samples of one strength have a card.
@@ -55,6 +57,30 @@ class ReportData:
     """Returns the encoded image of a SHA-256; None where it is gone. ``needed`` names all that are asked for."""
     note: str = ""
     """A sentence or two on what was run, for the top of the page."""
+    families: Mapping[str, str] = field(default_factory=dict)
+    """Models whose samples have a section of their own, each with a sentence on what it is."""
+    enrolled: Mapping[str, str] = field(default_factory=dict)
+    """Identity to the SHA-256 of one of their enrolled images, of those that these models were asked for."""
+    frames: Mapping[str, str] = field(default_factory=dict)
+    """Request id to the SHA-256 of its source frame."""
+    training: TrainingRun | None = None
+    """The training run whose samples have a section of their own."""
+
+    @property
+    def trained(self) -> list[SampleJudged]:
+        """The samples of the training run."""
+        return [one for one in self.samples if self.training is not None and one.kind == "training"]
+
+    def made_by(self, model: str) -> list[SampleJudged]:
+        """Return the samples of one of the families."""
+        return [one for one in self.samples if one.kind == "generation" and one.model == model]
+
+    @property
+    def others(self) -> list[SampleJudged]:
+        """The samples that are in none of these sections."""
+        elsewhere = {one.sample_id for one in self.trained}
+        elsewhere |= {one.sample_id for model in self.families for one in self.made_by(model)}
+        return [one for one in self.samples if one.sample_id not in elsewhere]
 
 
 @dataclass(frozen=True)
@@ -92,8 +118,12 @@ def write(report: ReportData, path: Path) -> None:
 
 def needed(report: ReportData) -> set[str]:
     """Return the SHA-256 of every image that the report will ask for, so that they can be fetched beforehand."""
-    wanted = set()
-    for level in by_strength(report.samples):
+    wanted = {*report.enrolled.values(), *report.frames.values()}
+    steps = shown_steps(report.training) if report.training else {}
+    sheets = [judged for model in report.families for judged in report.made_by(model)]
+    sheets += [judged for judged in report.trained if judged.step in steps]
+    wanted |= {judged.image.sha256 for judged in sheets if judged.image}
+    for level in by_strength(report.others):
         for judged in choose(level, CARDS):
             wanted |= {judged.image.sha256} if judged.image else set()
             ids = [near.reference_id for near in judged.nearest[:NEAREST]]
@@ -103,7 +133,8 @@ def needed(report: ReportData) -> set[str]:
 
 def html(report: ReportData) -> str:
     """Return the page."""
-    levels = by_strength(report.samples)
+    levels = by_strength(report.others)
+    pictures: Pictures = cache(lambda sha256: picture(report.image(sha256)))
     limits = {judged.limits["similarity"] for judged in report.samples if "similarity" in judged.limits}
     limit = limits.pop() if len(limits) == 1 else None
     page = _templates().get_template("report.html.j2")
@@ -114,7 +145,15 @@ def html(report: ReportData) -> str:
         limit=limit,
         chart=chart(levels, limit),
         reasons=by_reason(report.samples),
-        sheets=[(level, cards) for level, cards in _sheets(levels, report) if cards],
+        sheets=[(level, cards) for level, cards in _sheets(levels, report, pictures) if cards],
+        families=[
+            family(model, made, enrolled=report.enrolled, frames=report.frames, pictures=pictures)
+            for model in report.families
+            if (made := report.made_by(model))
+        ],
+        run=report.training,
+        run_charts=charts(report.training, report.trained, limit) if report.training else None,
+        run_sheets=step_sheets(report.training, report.trained, pictures) if report.training else [],
         unmade=unmade(report.samples).samples,
         dead_meaning={reason.value: DEAD_REASONS[reason] for reason in DeadReason},
         calibrated=any(judged.false_match_rate is not None for judged in report.samples),
@@ -135,12 +174,11 @@ def _templates() -> Environment:
     return environment
 
 
-def _sheets(levels: Sequence[Level], report: ReportData) -> list[tuple[Level, list[Card]]]:
-    pictures = cache(lambda sha256: picture(report.image(sha256)))
+def _sheets(levels: Sequence[Level], report: ReportData, pictures: Pictures) -> list[tuple[Level, list[Card]]]:
     return [(level, [_card(judged, report, pictures) for judged in choose(level, CARDS)]) for level in levels]
 
 
-def _card(judged: SampleJudged, report: ReportData, pictures: Callable[[str], Picture | None]) -> Card:
+def _card(judged: SampleJudged, report: ReportData, pictures: Pictures) -> Card:
     shown = pictures(judged.image.sha256) if judged.image else None
     nearest = []
     for reference in judged.nearest[:NEAREST]:
