@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from streams.core.replay.gate import Rule, Ruling
     from streams.tools.recording.manifest import Selection
     from streams.tools.recording.reader import Recording
-    from streams.tools.replay.regate import Judged
-    from streams.tools.replay.rejudge import Again
+    from streams.tools.replay.gathered import Gatherer
+    from streams.tools.replay.judged import Seen
     from streams.tools.replay.result import Replayed
     from streams.tools.replay.standing import Standing
 
@@ -75,9 +75,17 @@ class _Wish:
 class _Looked:
     """What a replay saw, for the report."""
 
-    parts: "list[Judged]" = field(default_factory=list)
-    again: "dict[str, Again] | None" = None
-    references: "Sequence[Reference]" = ()
+    gatherer: "Gatherer | None"
+    """None where no report is wanted."""
+    references: "Sequence[Reference] | None" = None
+    """Of the gallery that was judged with; None: of the recording's."""
+
+    @property
+    def seen(self) -> "Seen":
+        """What is told of every part."""
+        from streams.tools.replay.judged import unseen
+
+        return self.gatherer or unseen
 
 
 def regate(
@@ -170,20 +178,39 @@ def _replay(wish: _Wish, how: _How) -> None:
 async def _replayed(wish: _Wish, how: _How, rules: "list[Rule]") -> "tuple[Replayed, list[Ruling]]":
     from streams.core.replay.gate import rulings
     from streams.tools.recording.files import write_whole
-    from streams.tools.replay.report import write_report
 
     async with opened(wish.folder, wish.settings, wish.selection) as recording:
         policy = policy_named(wish.policy, recording)
         standing = await standing_of(wish.settings, recording)
-        looked = _Looked()
+        looked = _Looked(None if wish.report is None else _gatherer(recording))
         replayed = await how(wish, recording, policy, standing, looked)
         gate = rulings(rules, replayed.tally)
         if wish.result is not None:
-            write_whole(wish.result, lambda file: file.write(replayed.canonical()))
+            write_whole(wish.result, lambda file: file.writelines(replayed.canonical()))
         if wish.report is not None:
-            seen = (looked.parts, looked.again, looked.references)
-            await asyncio.to_thread(write_report, wish.report, recording, replayed, *seen, gate)
+            await asyncio.to_thread(_write_report, wish.report, recording, replayed, looked, standing, gate)
     return replayed, gate
+
+
+def _gatherer(recording: "Recording") -> "Gatherer":
+    from streams.tools.replay.gathered import Gatherer
+
+    return Gatherer(recording)
+
+
+def _write_report(
+    path: Path,
+    recording: "Recording",
+    replayed: "Replayed",
+    looked: _Looked,
+    standing: "Standing",
+    gate: "list[Ruling]",
+) -> None:
+    from streams.tools.replay.report import write_report
+
+    if looked.gatherer is not None:
+        references = recording.references if looked.references is None else looked.references
+        write_report(path, recording, replayed, looked.gatherer.gathered(), standing.shown(references), gate)
 
 
 async def _regated(
@@ -191,8 +218,7 @@ async def _regated(
 ) -> "Replayed":
     from streams.tools.replay.regate import regate
 
-    looked.references = [one for one in recording.references if one.identity not in standing.forgotten]
-    return regate(recording, policy, standing, seen=looked.parts.append)
+    return regate(recording, policy, standing, seen=looked.seen)
 
 
 async def _rejudged(
@@ -206,7 +232,6 @@ async def _rejudged(
 ) -> "Replayed":
     from streams.tools.replay.rejudge import rejudge
 
-    looked.again = {}
     cohort = cohort_of(policy, wish.policy, wish.settings)
     async with bench_for(wish.settings, recording, policy, standing, gallery, cohort) as (bench, version, references):
         looked.references = references
@@ -216,8 +241,7 @@ async def _rejudged(
             standing,
             gallery=version,
             batch_size=wish.settings.batch_size,
-            seen=looked.parts.append,
-            looks=looked.again,
+            seen=looked.seen,
         )
 
 
