@@ -119,6 +119,13 @@ def places(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str | N
     return found, words
 
 
+def ids(column: pa.ChunkedArray) -> npt.NDArray[np.bytes_]:
+    """Return the ids of samples, 32 hex digits each, as their bytes."""
+    fixed = column.combine_chunks().cast(pa.binary()).cast(pa.binary(32))
+    found: npt.NDArray[np.bytes_] = np.frombuffer(fixed.buffers()[1], dtype="S32", count=len(fixed))
+    return found
+
+
 def vectors(column: pa.ChunkedArray) -> Iterator[npt.NDArray[np.float32] | None]:
     """Yield the embeddings of a column; None where there is none."""
     for chunk in column.chunks:

@@ -13,7 +13,7 @@ from streams.core.replay.codes import primary
 from streams.core.replay.columns import Floats
 from streams.core.similarity import DECIMALS
 from streams.events import ReasonCode
-from streams.tools.recording.reader import Recording, vectors
+from streams.tools.recording.reader import Recording, ids, vectors
 from streams.tools.replay.fewest import SAMPLE, Fewest, Samples
 from streams.tools.replay.groups import Groups
 from streams.tools.replay.judged import Judged
@@ -137,7 +137,7 @@ class Gatherer:
     def _samples(self, judged: Judged, table: pa.Table) -> Samples:
         rows = np.flatnonzero(judged.rows)
         samples = np.zeros(len(rows), dtype=SAMPLE)
-        samples["sample_id"] = np.array(table["sample_id"].to_pylist(), dtype="S32")[rows]
+        samples["sample_id"] = ids(table["sample_id"])[rows]
         samples["group"] = self._groups.numbers(table[self._groups.column])[rows]
         samples["part"], samples["row"] = len(self._parts), rows
         samples["before"], samples["after"] = judged.before[rows], judged.after[rows]

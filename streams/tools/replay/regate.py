@@ -13,7 +13,7 @@ from streams.core.replay.changes import NOTHING, tally
 from streams.core.replay.codes import Masks
 from streams.core.replay.rule import has_columns, regate_one_by_one
 from streams.core.replay.rule import regate as regate_columns
-from streams.tools.recording.reader import JUDGED, USE, Recording, places, verdicts
+from streams.tools.recording.reader import JUDGED, USE, Recording, ids, places, verdicts
 from streams.tools.replay.judged import Judged, Seen, unseen
 from streams.tools.replay.result import Changes, Ids, Mode, Replayed
 from streams.tools.replay.standing import Standing
@@ -93,8 +93,8 @@ class Sums:
         moved = np.flatnonzero(judged.changed)
         if not len(moved):
             return
-        ids = self._recording.table(judged.part, ["sample_id"])[0].take(pa.array(moved)).to_pylist()
-        self._changes.append((np.array(ids, dtype="S32"), judged.before[moved], judged.after[moved]))
+        known = ids(self._recording.table(judged.part, ["sample_id"])[0])
+        self._changes.append((known[moved], judged.before[moved], judged.after[moved]))
 
     def replayed(self, mode: Mode, policy: Policy, standing: Standing, *, space: str, gallery: str) -> Replayed:
         """Return the outcome."""
