@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.core.gallery import Reference
 from streams.tools.replay.curves import Step
 from streams.tools.replay.gathered import Gathered
+from streams.tools.replay.views import View
 
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 50, 546, 12, 216
@@ -90,8 +90,8 @@ class Map:
     references: tuple[Spot, ...]
     names: tuple[str, ...]
     """Of the identities with a colour, the first has 1."""
-    shown: float
-    """Share of the variance that this view shows, in [0, 1]."""
+    shown: float | None
+    """Share of the variance that this view shows, in [0, 1]; None where it is no straight view."""
 
 
 T = TypeVar("T")
@@ -162,17 +162,18 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def map_of(gathered: Gathered, references: Sequence[Reference]) -> Map | None:
+def map_of(gathered: Gathered, references: Sequence[Reference], view: View) -> Map | None:
     """Return the map; None where fewer than three embeddings are known.
 
-    The view is that of the two principal components of everything on it: the same for every step.
+    The view is that of everything on it, and the same for every step.
     """
-    samples = gathered.embedded
+    chosen = _spread(sorted({one.group for one in gathered.embedded}), PANELS)
+    samples = [one for one in gathered.embedded if one.group in set(chosen)]
     enrolled = _spread(sorted(references, key=lambda one: one.reference_id), MOST_RINGS)
     vectors = [one.embedding for one in samples if one.embedding is not None] + [one.embedding for one in enrolled]
     if len(vectors) < 3 or not samples:
         return None
-    flat, shown = _components(np.stack(vectors).astype(np.float64))
+    flat, shown = view(np.stack(vectors).astype(np.float64))
     counted = Counter(one.identity for one in samples)
     names = sorted(counted, key=lambda name: (-counted[name], name))[:COLOURS]
     colours = {name: number for number, name in enumerate(names, start=1)}
@@ -185,7 +186,6 @@ def map_of(gathered: Gathered, references: Sequence[Reference]) -> Map | None:
     rings = [
         Spot(x, y, colours.get(one.identity, 0)) for one, (x, y) in zip(enrolled, scaled[len(samples) :], strict=True)
     ]
-    chosen = _spread(sorted({one.group for one in samples}), PANELS)
     panels = [
         Panel(gathered.groups.title(group), tuple(spot for number, spot in spots if number == group))
         for group in chosen
@@ -197,16 +197,3 @@ def _spread(everything: Sequence[T], most: int) -> list[T]:
     """Return at most so many, evenly spread over all."""
     places = np.linspace(0, len(everything) - 1, min(most, len(everything))).astype(int).tolist()
     return [everything[place] for place in places]
-
-
-def _components(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
-    """Return rows as their first two principal components, shape (n, 2), and the share of the variance in them.
-
-    Each direction is turned so that its largest value is positive: it has no sign of its own.
-    """
-    centred = rows - rows.mean(axis=0)
-    sizes, directions = np.linalg.eigh(centred.T @ centred)  # rising
-    two = directions[:, :-3:-1].T
-    two = two * np.sign(two[np.arange(len(two)), np.abs(two).argmax(axis=1)])[:, None]
-    total = float(sizes.sum())
-    return centred @ two.T, float(sizes[-2:].sum()) / total if total > 0 else 1.0

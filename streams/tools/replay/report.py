@@ -19,6 +19,7 @@ from streams.tools.replay.curves import steps
 from streams.tools.replay.gathered import Gathered, Shown
 from streams.tools.replay.groups import MOST_GROUPS
 from streams.tools.replay.result import Replayed
+from streams.tools.replay.views import View, components
 from streams.tools.report.pictures import Picture, picture
 
 
@@ -54,6 +55,7 @@ def write_report(
     gathered: Gathered,
     references: Sequence[Reference],
     gate: Sequence[Ruling],
+    view: View = components,
 ) -> None:
     """Write the report. Blocks: it scales pictures.
 
@@ -64,6 +66,7 @@ def write_report(
         gathered: What the report shows of it.
         references: Who is enrolled and may be shown, in the embedding space of the replay.
         gate: What came of the rules.
+        view: How the map looks at embeddings.
 
     Raises:
         BadInput: If it cannot be written.
@@ -80,7 +83,7 @@ def write_report(
             most=MOST_GROUPS,
             steps=over_steps,
             charts=charts.charts(over_steps, gathered.groups.by),
-            map=charts.map_of(gathered, references),
+            map=charts.map_of(gathered, references, view),
             sheets=_sheets(recording, gathered),
             size={
                 name: getattr(charts, name.upper())
