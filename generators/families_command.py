@@ -182,10 +182,6 @@ def _judged(
     return told
 
 
-def _say(line: str) -> None:
-    typer.echo(line, err=True)
-
-
 def _lines(figures: dict[str, object]) -> str:
     return "\n".join(
         f"{name}\t{value:.4f}" if isinstance(value, float) else f"{name}\t{value}" for name, value in _flat(figures)

@@ -258,7 +258,7 @@ async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[P
 
 
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:
-    from streams.cli.wiring.services import load_policy
+    from streams.cli.wiring.policies import load_policy
     from streams.tools.rates.calibrate import calibrate
     from streams.tools.rates.cohort_file import write_cohort
     from streams.tools.rates.policy_file import named, require_writable, write_policy, write_text

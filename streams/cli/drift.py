@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from itertools import groupby
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -24,15 +25,37 @@ if TYPE_CHECKING:
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 #: Points of it.
 _SHOWN = 24
+#: What is shown of a training step, in a line of eighty characters: title, metric and digits; `--json` has them all.
+_METRICS = (
+    ("sim.", "similarity", 3),
+    ("rank1", "rank1", 2),
+    ("copies", "copy_rate", 2),
+    ("div.", "diversity", 2),
+    ("Vendi", "vendi", 1),
+    ("FD", "frechet", 2),
+    ("MMD²", "mmd2", 2),
+    ("prec.", "precision", 2),
+    ("cov.", "coverage", 2),
+)
 
 
 def add_to(app: typer.Typer) -> None:
     """Add this group's commands."""
-    group = typer.Typer(help="Charts of similarity over time, their alerts, and what training runs should do.")
+    group = typer.Typer()
+    group.callback(invoke_without_command=True)(drift)
     group.command()(show)
     group.command()(baseline)
     group.command()(prune)
     app.add_typer(group, name="drift", rich_help_panel="Look closer")
+
+
+def drift(context: typer.Context, as_json: Json = False) -> None:
+    """Charts of similarity over time, their alerts, and what training runs should do. Alone it is `drift show`."""
+    if context.invoked_subcommand is None:
+        show(as_json=as_json)
+    elif as_json:
+        asked = f"likeness drift {context.invoked_subcommand} --json"
+        raise BadInput(f"expected --json behind the command that it is for: `{asked}`")
 
 
 def show(
@@ -61,6 +84,8 @@ def show(
     for one in drawn:
         if run and one.steps:
             page.print(_steps(one.steps))
+            for line in _reasons(one.steps):
+                say(printable(line))
 
 
 def baseline(
@@ -189,9 +214,20 @@ def _alert(alert: dict[str, Any]) -> str:
 
 
 def _steps(steps: Sequence[dict[str, Any]]) -> Table:
-    names = ("similarity", "rank1", "copy_rate", "diversity", "vendi", "frechet", "mmd2", "precision", "coverage")
-    table = Table("step", "samples", *names, "advice", "reason", box=None, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0))
+    for title in ("step", "samples", *(title for title, _, _ in _METRICS), "advice"):
+        table.add_column(title, justify="left" if title == "advice" else "right", no_wrap=True)
     for one in steps:
-        values = ["" if one.get(name) is None else f"{one[name]:.4f}" for name in names]
-        table.add_row(str(one["step"]), str(one["samples"]), *values, one["advice"], escape(one["reason"]))
+        values = ["" if one.get(name) is None else f"{one[name]:.{digits}f}" for _, name, digits in _METRICS]
+        table.add_row(str(one["step"]), str(one["samples"]), *values, one["advice"])
     return table
+
+
+def _reasons(steps: Sequence[dict[str, Any]]) -> list[str]:
+    """Return why each advice was given, once for steps in a row of which the same is said."""
+    told = []
+    for (advice, reason), alike in groupby(steps, key=lambda one: (one["advice"], one["reason"])):
+        numbers = [one["step"] for one in alike]
+        which = f"step {numbers[0]}" if len(numbers) == 1 else f"steps {numbers[0]} to {numbers[-1]}"
+        told.append(f"{which}: {advice}, {reason}")
+    return told

@@ -143,7 +143,7 @@ async def _copying(settings: Settings, generated: list[Path], held_out: list[Pat
 
 def _policy(settings: Settings) -> "Policy":
     from streams.cli.calibrate import second_fingerprint
-    from streams.cli.wiring.services import load_policy
+    from streams.cli.wiring.policies import load_policy
     from streams.core.policy import refuse_without_second
 
     policy = load_policy(settings.policy)

@@ -112,7 +112,8 @@ def worker(
 async def _work(settings: Settings, name: RoleName, metrics: "Metrics") -> None:
     """Load what the role needs, wait for what it needs from others, and work."""
     from streams.adapters.faces.examiner import FaceExaminer
-    from streams.cli.wiring.services import load_policy, open_services
+    from streams.cli.wiring.policies import load_policy
+    from streams.cli.wiring.services import open_services
     from streams.core.policy import refuse_elsewhere
     from streams.runtime.patience import Patience
     from streams.runtime.roles import JUDGE, ROLES

@@ -147,6 +147,11 @@ def state(entries: Sequence[Entry], purpose: Purpose, at: datetime) -> Consent:
     return holding(entries, purpose, at)[0]
 
 
+def agrees(entries: Sequence[Entry], at: datetime) -> bool:
+    """Say whether somebody agrees to anything at all at a moment."""
+    return any(state(entries, purpose, at) is Consent.GRANTED for purpose in Purpose)
+
+
 def _permitted(entries: Sequence[Entry], purpose: Purpose, use: Use, at: datetime) -> Answer:
     consent, grant = holding(entries, purpose, at)
     if grant is None:

@@ -51,8 +51,9 @@ A batch of probes searched for people and for references, exactly, on servers of
     "regate": """\
 ## Another policy
 
-A recording is judged as it was measured, by another policy, from its Parquet files on. pandas reads the same columns
-and makes fewer comparisons, without consent, copies or reasons; "read" is Parquet's own reader with nothing after it.
+A recording is judged as it was measured, by another policy: by the command, from the start of its process to the end,
+with its report and without; and by the rule alone, from the Parquet files on. pandas reads the same columns and makes
+fewer comparisons, without consent, copies or reasons; "read" is Parquet's own reader with nothing after it.
 """,
     "workers": """\
 ## A second core

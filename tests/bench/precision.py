@@ -28,7 +28,7 @@ from streams.adapters.ledger.consent import SqlConsentRegister
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.samples import SqlLedger
 from streams.adapters.precision.choice import FAST
-from streams.cli.wiring.services import load_policy
+from streams.cli.wiring.policies import load_policy
 from streams.core.faces import Sighting
 from streams.core.subject import Subject
 from streams.events import DEFAULT_MODEL, Precision

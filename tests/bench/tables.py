@@ -153,11 +153,19 @@ def road(part: Part) -> list[Table]:
 
 def regate(part: Part) -> list[Table]:
     """Return how fast a recording goes by."""
-    names = {"regate": "`likeness replay regate`", "pandas": "pandas", "read": "read"}
+    names = {
+        "command": "`likeness replay regate --no-report`",
+        "report": "the same with its report",
+        "script": "a script of pandas",
+        "regate": "the rule alone",
+        "pandas": "pandas alone",
+        "read": "read",
+    }
     rows = [
         (
             name,
             *(f"{part[of][key]:,}" for of in ("samples_per_s", "per_core_second")),
+            f"{part['peak_mb'][key]:,}" if key in part["peak_mb"] else "",
             *(f"{seconds:.2f}" for seconds in part["rounds"][key]),
         )
         for key, name in names.items()
@@ -166,10 +174,11 @@ def regate(part: Part) -> list[Table]:
         "",
         "samples/s",
         "a core-second",
+        "peak, MB",
         *(f"round {number}, s" for number, _ in enumerate(part["rounds"]["regate"], start=1)),
     )
     size = f"{part['rows']:,} samples in {part['parts']} files of {part['bytes'] / 1e6:,.0f} MB"
-    reading = f"{part['columns']} columns are read, which is {part['read_share']:.0%} of a regate's processor time"
+    reading = f"{part['columns']} columns are read, which is {part['read_share']:.0%} of the command's processor time"
     note = f"{size}; {reading}. {part['changed']:,} verdicts change."
     return [Table("A recording judged again", header, rows, note)]
 

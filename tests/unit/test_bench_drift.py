@@ -9,10 +9,12 @@ import pytest
 
 from streams.core.drift.run_length import cusum_arl
 from streams.errors import BadInput
+from streams.settings import Settings
+from tests.bench.drift import pool
 from tests.bench.drift.__main__ import Size, measured
 from tests.bench.drift.known import ONSET
 from tests.bench.drift.page import BEGIN, END, publish, tables
-from tests.bench.drift.pool import IN_CONTROL
+from tests.bench.drift.pool import IN_CONTROL, RUNGS, SCORES, lacking
 from tests.bench.drift.promise import Law, delay
 
 #: Standard errors. The seed is fixed: this either holds for ever or never.
@@ -38,6 +40,25 @@ def test_a_drift_from_a_known_step_on_is_caught_within_the_promised_delay(result
         assert row["measured"] < row["promised"] + FAR * row["se"]
     assert result["delay_measured"] > result["delay_promised"] / 2
     assert 0 < result["streams"] <= 200
+
+
+def test_tables_of_fewer_scores_than_the_page_says_are_not_published():
+    pools = {at: np.zeros(SCORES, dtype=np.int64) for at in (IN_CONTROL, *RUNGS)}
+    assert lacking(pools) == []
+    assert lacking(pools | {0.12: np.zeros(SCORES - 1, dtype=np.int64)}) == ["0.12"]
+    assert lacking({IN_CONTROL: pools[IN_CONTROL]}) == ["0.11", "0.12", "0.15", "0.20"]
+
+
+async def test_a_pool_that_was_broken_off_is_gone_on_with_and_one_that_is_full_is_taken_as_it_is(tmp_path: Path):
+    settings = Settings(cache_dir=tmp_path)
+    for at in (IN_CONTROL, *RUNGS):
+        pool._write(pool._file(settings, at), [*range(700)])
+    (tmp_path / "drift" / "killed.part").write_text("[1, 2")
+
+    found = await pool.filled(settings, lambda _: None, scores=640)
+
+    assert [scores.tolist() for scores in found.values()] == [[*range(640)]] * 5
+    assert {at: len(scores) for at, scores in pool.at_hand(settings).items()} == dict.fromkeys(found, 700)
 
 
 def test_muddled_input_gives_the_same_charts_and_alerts(result):

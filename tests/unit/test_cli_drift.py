@@ -83,7 +83,29 @@ def test_people_see_where_each_chart_stands_and_a_runs_steps(ledger, capsys):
     shown = capsys.readouterr().out
     assert "run run-1" in shown
     assert "fall since step 5" in shown
-    assert "stop" in shown
+    numbers, _, reasons = shown.partition("step samples ")[2].partition("\nsteps ")
+    assert "\N{HORIZONTAL ELLIPSIS}" not in numbers  # eighty characters are enough for it
+    assert max(map(len, numbers.splitlines())) <= 80
+    assert "stop, similarity 0." in reasons
+    assert "standard errors, 3 steps long" in reasons
+
+
+def test_the_group_alone_shows_every_chart(ledger, capsys):
+    run("--json")
+    shown = capsys.readouterr().out
+
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "--json"])
+
+    assert not ended.value.code
+    assert capsys.readouterr().out == shown
+
+
+def test_an_option_in_the_wrong_place_is_told_where_it_goes(ledger, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["drift", "--json", "show"])
+    assert ended.value.code == 2
+    assert "`likeness drift show --json`" in capsys.readouterr().err
 
 
 def test_only_charts_with_an_alert_are_shown_where_asked(ledger, capsys):

@@ -1,6 +1,6 @@
 """Replays: the same input gives the same bytes, and another policy, gallery, embedder or consent what it should."""
 
-import json
+import hashlib
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -72,6 +72,10 @@ async def again(
     return await rejudge(recording, bench, standing, gallery="recorded", batch_size=batch_size)
 
 
+def whole(found: Replayed) -> bytes:
+    return b"".join(found.canonical())
+
+
 def one_by_one(recording: Recording, judged_by: Policy) -> dict[str, list[ReasonCode]]:
     """What the rule of the stream says of each recorded measurement."""
     table = pd.read_parquet(recording.folder / "samples")
@@ -82,7 +86,7 @@ def one_by_one(recording: Recording, judged_by: Policy) -> dict[str, list[Reason
 def test_the_same_policy_changes_nothing(recording: Recording, standing: Standing):
     found = regate(recording, policy(), standing)
 
-    assert (found.tally.samples, found.tally.changed, found.changes) == (60, 0, [])
+    assert (found.tally.samples, found.tally.changed, len(found.changes)) == (60, 0, 0)
     assert 0 < found.tally.flagged < 60
 
 
@@ -105,9 +109,9 @@ def test_another_policy_says_what_the_rule_of_the_stream_says(
 def test_a_regate_twice_gives_the_same_bytes(recording: Recording, standing: Standing):
     one, other = (regate(recording, STRICT, standing) for _ in range(2))
 
-    assert one.canonical() == other.canonical()
+    assert whole(one) == whole(other)
     assert one.as_dict() == other.as_dict()
-    assert len(json.loads(one.canonical())["changes"]) == one.tally.changed
+    assert one.sha256 == hashlib.sha256(whole(one)).hexdigest()
 
 
 async def test_a_rejudge_with_the_same_parts_changes_nothing(recording, standing, services: Services):
@@ -122,8 +126,8 @@ async def test_a_rejudge_says_what_a_regate_says_where_nothing_but_the_policy_di
 ):
     found = await again(recording, standing, services, STRICT, batch_size)
 
-    assert found.changes == regate(recording, STRICT, standing).changes
-    assert found.canonical() == (await again(recording, standing, services, STRICT, batch_size)).canonical()
+    assert [*found.changes] == [*regate(recording, STRICT, standing).changes]
+    assert whole(found) == whole(await again(recording, standing, services, STRICT, batch_size))
 
 
 class Turned(StubExaminer):
@@ -203,7 +207,7 @@ async def test_whoever_was_forgotten_since_is_skipped(recording, services: Servi
 
     for found in (gated, judged):
         assert (found.tally.samples, found.as_dict()["skipped"]) == (0, {"erased": 60})
-        assert found.changes == []
+        assert len(found.changes) == 0
     assert examiner.calls == []
 
 

@@ -1,7 +1,9 @@
 """`likeness replay` on a recording alone, with nothing running: results, gates, reports."""
 
 import asyncio
+import importlib.util
 import json
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,10 +11,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from streams.cli.main import build
-from streams.errors import BadInput, PolicyRefused
+from streams.errors import BadInput, PolicyRefused, Unready
 from streams.ports import Services
 from streams.testing.services import policy
 from streams.tools.rates.policy_file import policy_text
+from tests.absent import absent
 from tests.recorded import recorded, trained
 
 
@@ -87,6 +90,30 @@ def test_the_report_shows_what_changed_and_needs_nothing_beside_itself(folder: P
 
 def test_without_a_report_none_is_written(folder: Path):
     assert strict(folder, "--no-report").exit_code == 0
+    assert not (folder / "replay.html").exists()
+
+
+def test_the_map_by_umap_is_the_same_to_the_byte_too(folder: Path):
+    if importlib.util.find_spec("umap") is None:
+        absent("umap-learn is not installed: pip install -e '.[umap]'")
+    pages = []
+    for _ in range(2):
+        assert strict(folder, "--map", "umap").exit_code == 0
+        pages.append((folder / "replay.html").read_bytes())
+
+    assert pages[0] == pages[1]
+    assert b"by UMAP" in pages[0]
+    strict(folder)
+    assert b"by UMAP" not in (folder / "replay.html").read_bytes()
+
+
+def test_without_umap_nothing_is_replayed_and_the_remedy_is_told(folder: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "umap", None)
+
+    done = strict(folder, "--map", "umap")
+
+    assert isinstance(done.exception, Unready)
+    assert "pip install 'likeness-qc[umap]'" in str(done.exception)
     assert not (folder / "replay.html").exists()
 
 

@@ -44,7 +44,7 @@ async def opened(folder: Path | None, settings: Settings, wanted: "Selection") -
 
 def policy_named(name: str, recording: "Recording") -> "Policy":
     """Return a policy by name or file, or the recorded one."""
-    from streams.cli.wiring.services import load_policy
+    from streams.cli.wiring.policies import load_policy
 
     return recording.manifest.policy if name == RECORDED else load_policy(name)
 
@@ -69,10 +69,6 @@ def cohort_of(policy: "Policy", name: str, settings: Settings) -> "Cohort | None
 
 async def standing_of(settings: Settings, recording: "Recording") -> "Standing":
     """Ask who agrees now, where the ledger is known."""
-    from streams.adapters.ledger.consent import SqlConsentRegister
-    from streams.adapters.ledger.samples import SqlLedger
-    from streams.cli.wiring.addresses import addressed
-    from streams.cli.wiring.database import opened_database
     from streams.embedded import state
     from streams.tools.replay.standing import as_now, as_recorded
 
@@ -80,6 +76,11 @@ async def standing_of(settings: Settings, recording: "Recording") -> "Standing":
     if settings.ledger is None and state.read(settings.data_dir) is None:
         tell("no ledger is known: consent is as it was recorded, and whoever was forgotten since is not left out")
         return as_recorded(recording, now)
+    from streams.adapters.ledger.consent import SqlConsentRegister
+    from streams.adapters.ledger.samples import SqlLedger
+    from streams.cli.wiring.addresses import addressed
+    from streams.cli.wiring.database import opened_database
+
     async with opened_database(addressed(settings, "ledger")) as database:
         return await as_now(recording, SqlLedger(database), SqlConsentRegister(database), now)
 

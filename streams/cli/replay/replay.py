@@ -2,10 +2,10 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.table import Table
@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from streams.core.replay.gate import Rule, Ruling
     from streams.tools.recording.manifest import Selection
     from streams.tools.recording.reader import Recording
-    from streams.tools.replay.regate import Judged
-    from streams.tools.replay.rejudge import Again
+    from streams.tools.replay.gathered import Gatherer
+    from streams.tools.replay.judged import Seen
     from streams.tools.replay.result import Replayed
     from streams.tools.replay.standing import Standing
+    from streams.tools.replay.views import View
 
 #: Exit status when a gate fails.
 GATE_STATUS = 1
@@ -42,6 +43,8 @@ _FailIf = Annotated[
     typer.Option(metavar="RULE", help="End with status 1 where this is true: 'newly_flagged > 1%', 'newly_leak >= 3'."),
 ]
 _Report = Annotated[Path, typer.Option(help="The HTML report.")]
+_View = Literal["pca", "umap"]
+_Map = Annotated[_View, typer.Option("--map", help="How the report looks at embeddings; umap needs likeness-qc[umap].")]
 _NoReport = Annotated[bool, typer.Option("--no-report", help="Write no report.")]
 _Result = Annotated[Path | None, typer.Option(help="Write everything that was found out, sample by sample, as JSON.")]
 
@@ -67,6 +70,7 @@ class _Wish:
     policy: str
     rules: list[str]
     report: Path | None
+    map_by: _View
     result: Path | None
     as_json: bool
 
@@ -75,9 +79,18 @@ class _Wish:
 class _Looked:
     """What a replay saw, for the report."""
 
-    parts: "list[Judged]" = field(default_factory=list)
-    again: "dict[str, Again] | None" = None
-    references: "Sequence[Reference]" = ()
+    gatherer: "Gatherer | None" = None
+    """None where no report is wanted; so is ``view``, which the map of the report has."""
+    view: "View | None" = None
+    references: "Sequence[Reference] | None" = None
+    """Of the gallery that was judged with; None: of the recording's."""
+
+    @property
+    def seen(self) -> "Seen":
+        """What is told of every part."""
+        from streams.tools.replay.judged import unseen
+
+        return self.gatherer or unseen
 
 
 def regate(
@@ -92,6 +105,7 @@ def regate(
     fail_if: _FailIf = None,
     report: _Report = Path("replay.html"),
     no_report: _NoReport = False,
+    map_by: _Map = "pca",
     result: _Result = None,
     as_json: Json = False,
 ) -> None:
@@ -101,7 +115,7 @@ def regate(
     whoever was forgotten since is left out; elsewhere the recording's register holds. Exit status 1 where a gate fails.
     """
     wanted = selection(topic, run, steps, since, until, offsets, images=not no_report)
-    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, result, as_json)
+    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, map_by, result, as_json)
     _replay(wish, _regated)
 
 
@@ -120,6 +134,7 @@ def rejudge(
     fail_if: _FailIf = None,
     report: _Report = Path("replay.html"),
     no_report: _NoReport = False,
+    map_by: _Map = "pca",
     result: _Result = None,
     as_json: Json = False,
 ) -> None:
@@ -129,7 +144,7 @@ def rejudge(
     forgotten are as `likeness replay regate` says; nobody's image is looked at who does not agree.
     """
     wanted = selection(topic, run, steps, since, until, offsets, images=True)
-    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, result, as_json)
+    wish = _wish(folder, wanted, policy, fail_if, None if no_report else report, map_by, result, as_json)
     _replay(wish, partial(_rejudged, gallery=gallery))
 
 
@@ -139,6 +154,7 @@ def _wish(
     policy: str | None,
     rules: list[str] | None,
     report: Path | None,
+    map_by: _View,
     result: Path | None,
     as_json: bool,
 ) -> _Wish:
@@ -148,7 +164,7 @@ def _wish(
         raise BadInput(f"a recording is replayed whole: leave out what bounds the stream, or {folder}")
     require_writable(*(path for path in (report, result) if path is not None))
     settings = read_settings()
-    return _Wish(settings, folder, wanted, policy or settings.policy, rules or [], report, result, as_json)
+    return _Wish(settings, folder, wanted, policy or settings.policy, rules or [], report, map_by, result, as_json)
 
 
 _How = Callable[[_Wish, "Recording", "Policy", "Standing", _Looked], Awaitable["Replayed"]]
@@ -170,20 +186,47 @@ def _replay(wish: _Wish, how: _How) -> None:
 async def _replayed(wish: _Wish, how: _How, rules: "list[Rule]") -> "tuple[Replayed, list[Ruling]]":
     from streams.core.replay.gate import rulings
     from streams.tools.recording.files import write_whole
-    from streams.tools.replay.report import write_report
 
+    looked = _Looked() if wish.report is None else _Looked(view=_view(wish.map_by))
     async with opened(wish.folder, wish.settings, wish.selection) as recording:
         policy = policy_named(wish.policy, recording)
         standing = await standing_of(wish.settings, recording)
-        looked = _Looked()
+        if wish.report is not None:
+            looked.gatherer = _gatherer(recording)
         replayed = await how(wish, recording, policy, standing, looked)
         gate = rulings(rules, replayed.tally)
         if wish.result is not None:
-            write_whole(wish.result, lambda file: file.write(replayed.canonical()))
+            write_whole(wish.result, lambda file: file.writelines(replayed.canonical()))
         if wish.report is not None:
-            seen = (looked.parts, looked.again, looked.references)
-            await asyncio.to_thread(write_report, wish.report, recording, replayed, *seen, gate)
+            await asyncio.to_thread(_write_report, wish.report, recording, replayed, looked, standing, gate)
     return replayed, gate
+
+
+def _view(name: _View) -> "View":
+    from streams.tools.replay.views import view
+
+    return view(name)
+
+
+def _gatherer(recording: "Recording") -> "Gatherer":
+    from streams.tools.replay.gathered import Gatherer
+
+    return Gatherer(recording)
+
+
+def _write_report(
+    path: Path,
+    recording: "Recording",
+    replayed: "Replayed",
+    looked: _Looked,
+    standing: "Standing",
+    gate: "list[Ruling]",
+) -> None:
+    from streams.tools.replay.report import write_report
+
+    if looked.gatherer is not None and looked.view is not None:
+        shown = standing.shown(recording.references if looked.references is None else looked.references)
+        write_report(path, recording, replayed, looked.gatherer.gathered(), shown, gate, looked.view)
 
 
 async def _regated(
@@ -191,8 +234,7 @@ async def _regated(
 ) -> "Replayed":
     from streams.tools.replay.regate import regate
 
-    looked.references = [one for one in recording.references if one.identity not in standing.forgotten]
-    return regate(recording, policy, standing, seen=looked.parts.append)
+    return regate(recording, policy, standing, seen=looked.seen)
 
 
 async def _rejudged(
@@ -206,7 +248,6 @@ async def _rejudged(
 ) -> "Replayed":
     from streams.tools.replay.rejudge import rejudge
 
-    looked.again = {}
     cohort = cohort_of(policy, wish.policy, wish.settings)
     async with bench_for(wish.settings, recording, policy, standing, gallery, cohort) as (bench, version, references):
         looked.references = references
@@ -216,8 +257,7 @@ async def _rejudged(
             standing,
             gallery=version,
             batch_size=wish.settings.batch_size,
-            seen=looked.parts.append,
-            looks=looked.again,
+            seen=looked.seen,
         )
 
 

@@ -25,14 +25,14 @@ from streams.cli.terminal.output import console
 from streams.cli.wiring.addresses import addressed, answering
 from streams.cli.wiring.database import opened_database
 from streams.cli.wiring.plan import drift_plan
+from streams.cli.wiring.policies import load_policy, policy_file
 from streams.core.biometrics.cohort import Cohort
 from streams.core.faces import EmbeddingSpace
 from streams.core.imprints import Descriptor
-from streams.core.policy import Policy, parse, refuse_without_second
-from streams.errors import BadInput, SpaceMismatch
+from streams.core.policy import Policy, refuse_without_second
+from streams.errors import SpaceMismatch
 from streams.ports import Monitoring, SecondVerifier, Services
 from streams.settings import Settings
-from streams.shipped import shipped
 from streams.tools.rates.cohort_file import read_cohort
 
 T = TypeVar("T")
@@ -51,19 +51,6 @@ def fetch_weights(cache_dir: Path, report: Callable[[str], None]) -> None:
         entry.load()(cache_dir, report)
 
 
-def load_policy(name: str) -> Policy:
-    """Return a shipped policy by name, or one from a TOML file.
-
-    Raises:
-        BadInput: If there is no such policy, or it is none.
-    """
-    path = _policy_file(name)
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadInput(f"the policy {path} cannot be read: {error}; expected a TOML file") from error
-
-
 def load_cohort(policy: Policy, settings: Settings) -> Cohort | None:
     """Return the strangers that the policy of these settings names, None where it names none.
 
@@ -73,17 +60,7 @@ def load_cohort(policy: Policy, settings: Settings) -> Cohort | None:
     if policy.normalisation is None:
         return None
     dimension = embedding_space(settings).dimension
-    return read_cohort(policy, policy.normalisation, _policy_file(settings.policy).parent, dimension=dimension)
-
-
-def _policy_file(name: str) -> Path:
-    path = shipped("policies") / f"{name}.toml"
-    if not path.is_file():
-        path = Path(name)
-    if not path.is_file():
-        known = ", ".join(sorted(found.stem for found in shipped("policies").glob("*.toml")))
-        raise BadInput(f"no policy {name!r}: LIKENESS_POLICY takes one of {known}, or the path of a TOML file")
-    return path
+    return read_cohort(policy, policy.normalisation, policy_file(settings.policy).parent, dimension=dimension)
 
 
 async def at_once(work: Callable[[], Awaitable[T]]) -> T:

@@ -14,7 +14,7 @@ from streams.core.drift.chart import PER_SIMILARITY, Observation
 from streams.core.faces import Embedding
 from streams.core.metrics.distances import frechet, mmd2
 from streams.core.metrics.diversity import mean_similarity, vendi
-from streams.core.metrics.manifold import manifold
+from streams.core.metrics.manifold import manifold, thinned
 from streams.core.metrics.sketch import Floats, Sketch
 from streams.events import ABSTENTIONS, ReasonCode
 
@@ -132,7 +132,7 @@ def _of_embeddings(
         both = Sketch.of(real), Sketch.of(fake)
         found |= {"frechet": _rounded(frechet(*both)), "mmd2": _rounded(mmd2(*both))}
     if min(len(fake), len(real)) >= FEWEST_OF_NEIGHBOURS:
-        near = manifold(_thinned(real), _thinned(fake), k=NEIGHBOURS)
+        near = manifold(thinned(real, MOST_OF_NEIGHBOURS), thinned(fake, MOST_OF_NEIGHBOURS), k=NEIGHBOURS)
         found |= {name: _rounded(value) for name, value in asdict(near).items()}
     return found
 
@@ -151,13 +151,6 @@ def _diversity(by_identity: Mapping[str, Sequence[Embedding]]) -> float | None:
     pairs = [one.count * (one.count - 1) for one in within]
     alike = math.fsum(mean_similarity(one) * count for one, count in zip(within, pairs, strict=True))
     return _rounded(1 - alike / sum(pairs))
-
-
-def _thinned(rows: Floats) -> Floats:
-    """Return at most ``MOST_OF_NEIGHBOURS`` rows, evenly spread over all."""
-    if len(rows) <= MOST_OF_NEIGHBOURS:
-        return rows
-    return np.take(rows, np.linspace(0, len(rows) - 1, MOST_OF_NEIGHBOURS).astype(int), axis=0)
 
 
 def _rounded(value: float) -> float:

@@ -25,20 +25,21 @@ class Manifold:
     """Share of real rows that have a fake row within their reach, in [0, 1]: Naeem et al., eq. 4."""
 
 
-def manifold(real: Floats, fake: Floats, k: int = 5) -> Manifold:
+def manifold(real: Floats, fake: Floats, k: int = 5, *, of_real: Distances | None = None) -> Manifold:
     """Compare two sets of rows; a row's reach is the Euclidean distance to its k-th nearest of its own set.
 
     Args:
         real: Shape (n, d), n > k.
         fake: Shape (m, d), m > k.
         k: The authors take 3 for precision and recall, 5 for density and coverage.
+        of_real: ``reaches(real, k)``, where many are compared with the same.
 
     Raises:
         ValueError: If a set has no k-th neighbour.
     """
     if k < 1 or min(len(real), len(fake)) <= k:
         raise ValueError(f"expected more than k = {k} rows of each, got {len(real)} and {len(fake)}")
-    of_real, of_fake = _reach(real, k), _reach(fake, k)
+    of_real, of_fake = reaches(real, k) if of_real is None else of_real, reaches(fake, k)
     apart = _distances(real, fake)  # (n, m)
     within_real = apart < of_real[:, None]
     within_fake = apart < of_fake
@@ -50,10 +51,17 @@ def manifold(real: Floats, fake: Floats, k: int = 5) -> Manifold:
     )
 
 
-def _reach(rows: Floats, k: int) -> Distances:
+def reaches(rows: Floats, k: int) -> Distances:
     """Return the distance of each row to its k-th nearest other row, shape (n,)."""
     # The nearest of all is the row itself.
     return np.partition(_distances(rows, rows), k, axis=1)[:, k]
+
+
+def thinned(rows: Floats, most: int) -> Floats:
+    """Return at most so many rows, evenly spread over all: distances are as many as the square of them."""
+    if len(rows) <= most:
+        return rows
+    return np.take(rows, np.linspace(0, len(rows) - 1, most).astype(int), axis=0)
 
 
 def _distances(a: Floats, b: Floats) -> Distances:

@@ -34,3 +34,14 @@ def mask(codes: Iterable[ReasonCode]) -> int:
 def codes(mask: int) -> tuple[ReasonCode, ...]:
     """Return the reasons of a mask, the gravest first."""
     return tuple(code for code in _CODES if mask & int(_BITS[code]))
+
+
+def primary(masks: Masks) -> npt.NDArray[np.int64]:
+    """Return the place of each mask's gravest reason in ``ReasonCode``; -1 where it has none.
+
+    >>> primary(np.array([mask([ReasonCode.MISMATCH, ReasonCode.COPY]), 0], dtype=np.uint16)).tolist()
+    [1, -1]
+    """
+    lowest = masks & (~masks + np.uint16(1))
+    places: npt.NDArray[np.int64] = np.frexp(lowest.astype(np.float64))[1].astype(np.int64) - 1
+    return places

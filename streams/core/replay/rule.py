@@ -28,6 +28,12 @@ def consents(answers: Sequence[Consent]) -> Consents:
     return np.array([_PLACES[answer] for answer in answers], dtype=np.uint8)
 
 
+def granted(answers: Consents) -> Bools:
+    """Return which answers are that the person agrees."""
+    rows: Bools = answers == _PLACES[Consent.GRANTED]
+    return rows
+
+
 def regate(columns: Columns, limits: Limits, consent: Consents) -> Masks:
     """Return the reasons against each sample. As in ``decide``, only a comparison that is true keeps a limit.
 
@@ -75,7 +81,7 @@ def _under(column: Maybe, limit: float) -> Bools:
 
 def _refused(columns: Columns, consent: Consents) -> Bools:
     nobody = (consent == _PLACES[Consent.MISSING]) & (columns.references == 0)
-    rows: Bools = columns.protected | ((consent != _PLACES[Consent.GRANTED]) & ~nobody)
+    rows: Bools = columns.protected | (~granted(consent) & ~nobody)
     return rows
 
 

@@ -77,12 +77,12 @@ class Recording:
     @cached_property
     def identities(self) -> dict[str, Identity]:
         """Who was enrolled."""
-        return {row["identity"]: _identity(row) for row in _rows(self.folder / IDENTITIES_FILE)}
+        return {row["identity"]: _identity(row) for row in _rows(self.folder / IDENTITIES_FILE, "centroid")}
 
     @cached_property
     def references(self) -> list[Reference]:
         """With which images, by identity and id."""
-        return [_reference(row) for row in _rows(self.folder / REFERENCES_FILE)]
+        return [_reference(row) for row in _rows(self.folder / REFERENCES_FILE, "embedding")]
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +119,13 @@ def places(column: pa.ChunkedArray) -> tuple[npt.NDArray[np.int64], list[str | N
     return found, words
 
 
+def ids(column: pa.ChunkedArray) -> npt.NDArray[np.bytes_]:
+    """Return the ids of samples, 32 hex digits each, as their bytes."""
+    fixed = column.combine_chunks().cast(pa.binary()).cast(pa.binary(32))
+    found: npt.NDArray[np.bytes_] = np.frombuffer(fixed.buffers()[1], dtype="S32", count=len(fixed))
+    return found
+
+
 def vectors(column: pa.ChunkedArray) -> Iterator[npt.NDArray[np.float32] | None]:
     """Yield the embeddings of a column; None where there is none."""
     for chunk in column.chunks:
@@ -136,9 +143,11 @@ def _read(path: Path, columns: Sequence[str] | None = None) -> pa.Table:
         raise BadInput(f"{path} cannot be read: {error}; record it again") from error
 
 
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = _read(path).to_pylist()
-    return rows
+def _rows(path: Path, vector: str) -> list[dict[str, Any]]:
+    """Return a file's rows; one column is of vectors, which as lists of numbers would take ten times the memory."""
+    table = _read(path)
+    rows: list[dict[str, Any]] = table.drop_columns([vector]).to_pylist()
+    return [row | {vector: one} for row, one in zip(rows, vectors(table[vector]), strict=True)]
 
 
 def _there(column: pa.ChunkedArray) -> Bools:
@@ -196,7 +205,7 @@ def _identity(row: dict[str, Any]) -> Identity:
     return Identity(
         identity=row["identity"],
         origin=Origin(row["origin"]),
-        centroid=np.array(row["centroid"], dtype=np.float32),
+        centroid=row["centroid"],
         references=row["references"],
         concentration=row["concentration"],
         protected=row["protected"],
@@ -209,5 +218,5 @@ def _reference(row: dict[str, Any]) -> Reference:
         identity=row["identity"],
         origin=Origin(row["origin"]),
         image_sha256=row["image_sha256"],
-        embedding=np.array(row["embedding"], dtype=np.float32),
+        embedding=row["embedding"],
     )

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 from pydantic import TypeAdapter
 
-from streams.core.consent import Consent, Entry, Purpose, state
+from streams.core.consent import Entry, Purpose, agrees, state
 from streams.core.gallery import Identity, Reference
 from streams.errors import DependencyUnavailable
 from streams.events import ImageRef
@@ -49,7 +49,7 @@ async def snapshot(folder: Path, services: Services, *, asked: set[str], images:
         version = await services.gallery.version()
         people = await _people(services)
         entries = await services.consent.entries(sorted({*people, *asked}))
-        shown = [name for name in people if _agrees(entries[name], services.now())]
+        shown = [name for name in people if agrees(entries[name], services.now())]
         references = [one for name in shown for one in await services.gallery.references(name)]
         if await services.gallery.version() == version:
             break
@@ -70,10 +70,6 @@ async def _people(services: Services) -> dict[str, Identity]:
     for start in range(0, len(names), _TOGETHER):
         found |= await services.gallery.identities(names[start : start + _TOGETHER])
     return dict(sorted(found.items()))
-
-
-def _agrees(entries: Sequence[Entry], now: datetime) -> bool:
-    return any(state(entries, purpose, now) is Consent.GRANTED for purpose in Purpose)
 
 
 async def _keep(references: Sequence[Reference], services: Services, folder: Path) -> None:

@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from streams.core.gallery import Reference
 from streams.tools.replay.curves import Step
 from streams.tools.replay.gathered import Gathered
+from streams.tools.replay.views import View
 
 WIDTH, HEIGHT = 560, 260
 LEFT, RIGHT, TOP, BOTTOM = 50, 546, 12, 216
@@ -24,6 +25,8 @@ _EDGE = 12
 SIZE = {"width": WIDTH, "height": HEIGHT, "left": LEFT, "right": RIGHT, "bottom": BOTTOM, "side": SIDE}
 #: So many steps have a panel, spread over all of them.
 PANELS = 8
+#: So many references are on it.
+MOST_RINGS = 1000
 #: So many identities have a colour of their own, those with the most samples.
 COLOURS = 8
 
@@ -87,10 +90,11 @@ class Map:
     references: tuple[Spot, ...]
     names: tuple[str, ...]
     """Of the identities with a colour, the first has 1."""
-    shown: float
-    """Share of the variance that this view shows, in [0, 1]."""
+    shown: float | None
+    """Share of the variance that this view shows, in [0, 1]; None where it is no straight view."""
 
 
+T = TypeVar("T")
 _Read = Callable[[Step], float | None]
 
 
@@ -145,7 +149,7 @@ def _chart(title: str, wanted: Sequence[tuple[str, _Read]], steps: Sequence[Step
     return Chart(
         title,
         tuple(lines),
-        tuple(Tick(x(one.at), f"{one.at:g}") for one in steps[:: -(-len(steps) // X_TICKS)]),
+        tuple(Tick(x(one.at), one.label) for one in steps[:: -(-len(steps) // X_TICKS)]),
         tuple(Tick(y(value), f"{value:.3g}".replace("-", "\N{MINUS SIGN}")) for value in np.linspace(low, high, 5)),
     )
 
@@ -158,55 +162,38 @@ def _span(values: Sequence[float]) -> tuple[float, float]:
     return low, high if high > low else low + 1
 
 
-def map_of(gathered: Gathered, references: Sequence[Reference]) -> Map | None:
+def map_of(gathered: Gathered, references: Sequence[Reference], view: View) -> Map | None:
     """Return the map; None where fewer than three embeddings are known.
 
-    The view is that of the two principal components of everything on it: the same for every step.
+    The view is that of everything on it, and the same for every step.
     """
-    places = list(gathered.embeddings)
-    ordered = sorted(references, key=lambda one: one.reference_id)
-    vectors = [gathered.embeddings[place] for place in places] + [one.embedding for one in ordered]
-    if len(vectors) < 3 or not places:
+    chosen = _spread(sorted({one.group for one in gathered.embedded}), PANELS)
+    samples = [one for one in gathered.embedded if one.group in set(chosen)]
+    enrolled = _spread(sorted(references, key=lambda one: one.reference_id), MOST_RINGS)
+    vectors = [one.embedding for one in samples if one.embedding is not None] + [one.embedding for one in enrolled]
+    if len(vectors) < 3 or not samples:
         return None
-    flat, shown = _components(np.stack(vectors).astype(np.float64))
-    counted = Counter(gathered.identity[place] for place in places)
+    flat, shown = view(np.stack(vectors).astype(np.float64))
+    counted = Counter(one.identity for one in samples)
     names = sorted(counted, key=lambda name: (-counted[name], name))[:COLOURS]
     colours = {name: number for number, name in enumerate(names, start=1)}
     low, high = flat.min(axis=0), flat.max(axis=0)
-    scaled = _EDGE + (SIDE - 2 * _EDGE) * (flat - low) / np.maximum(high - low, 1e-12)
+    scaled = (_EDGE + (SIDE - 2 * _EDGE) * (flat - low) / np.maximum(high - low, 1e-12)).round(1).tolist()
     spots = [
-        Spot(
-            round(float(x), 1),
-            round(float(y), 1),
-            colours.get(gathered.identity[place], 0),
-            bool(gathered.after[place]),
-        )
-        for place, (x, y) in zip(places, scaled, strict=False)
+        (one.group, Spot(x, y, colours.get(one.identity, 0), bool(one.after)))
+        for one, (x, y) in zip(samples, scaled, strict=False)
     ]
-    enrolled = [
-        Spot(round(float(x), 1), round(float(y), 1), colours.get(one.identity, 0))
-        for one, (x, y) in zip(ordered, scaled[len(places) :], strict=True)
+    rings = [
+        Spot(x, y, colours.get(one.identity, 0)) for one, (x, y) in zip(enrolled, scaled[len(samples) :], strict=True)
     ]
-    groups = gathered.groups
-    chosen = sorted({groups[place] for place in np.linspace(0, len(groups) - 1, min(PANELS, len(groups))).astype(int)})
     panels = [
-        Panel(
-            f"{gathered.by} {at:g}",
-            tuple(spot for place, spot in zip(places, spots, strict=True) if gathered.group[place] == at),
-        )
-        for at in chosen
+        Panel(gathered.groups.title(group), tuple(spot for number, spot in spots if number == group))
+        for group in chosen
     ]
-    return Map(tuple(panels), tuple(enrolled), tuple(names), shown)
+    return Map(tuple(panels), tuple(rings), tuple(names), shown)
 
 
-def _components(rows: npt.NDArray[np.float64]) -> tuple[npt.NDArray[np.float64], float]:
-    """Return rows as their first two principal components, shape (n, 2), and the share of the variance in them.
-
-    Each direction is turned so that its largest value is positive: it has no sign of its own.
-    """
-    centred = rows - rows.mean(axis=0)
-    _, sizes, directions = np.linalg.svd(centred, full_matrices=False)
-    two = directions[:2]
-    two = two * np.sign(two[np.arange(len(two)), np.abs(two).argmax(axis=1)])[:, None]
-    total = float(np.square(sizes).sum())
-    return centred @ two.T, float(np.square(sizes[:2]).sum()) / total if total else 1.0
+def _spread(everything: Sequence[T], most: int) -> list[T]:
+    """Return at most so many, evenly spread over all."""
+    places = np.linspace(0, len(everything) - 1, min(most, len(everything))).astype(int).tolist()
+    return [everything[place] for place in places]

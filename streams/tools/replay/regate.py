@@ -1,8 +1,6 @@
 """Judge what was measured by another policy: nothing is computed anew, so a recording goes by as fast as it is read."""
 
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -11,43 +9,16 @@ import pyarrow as pa
 from streams.core.gallery import Origin
 from streams.core.measurement import Measurement
 from streams.core.policy import Policy, refuse_elsewhere
-from streams.core.replay.changes import NOTHING, changed, tally
+from streams.core.replay.changes import NOTHING, tally
 from streams.core.replay.codes import Masks
-from streams.core.replay.columns import Bools
-from streams.core.replay.rule import Consents, has_columns, regate_one_by_one
+from streams.core.replay.rule import has_columns, regate_one_by_one
 from streams.core.replay.rule import regate as regate_columns
-from streams.tools.recording.reader import JUDGED, USE, Recording, places, verdicts
-from streams.tools.replay.result import Change, Mode, Replayed
+from streams.tools.recording.reader import JUDGED, USE, Recording, ids, places, verdicts
+from streams.tools.replay.judged import Judged, Seen, unseen
+from streams.tools.replay.result import Changes, Ids, Mode, Replayed
 from streams.tools.replay.standing import Standing
 
 COLUMNS = (*JUDGED, *USE)
-
-
-@dataclass(frozen=True, eq=False)
-class Judged:
-    """One part, judged again: n rows."""
-
-    part: Path
-    before: Masks
-    judged: Bools
-    """Which had a verdict before."""
-    after: Masks
-    rows: Bools
-    """Which were replayed; of the others ``after`` says nothing."""
-    consent: Consents
-
-    @property
-    def changed(self) -> Bools:
-        """Which have another verdict."""
-        return self.rows & changed(self.before, self.after, self.judged)
-
-
-#: Is given every part; the report is made of them.
-Seen = Callable[[Judged], None]
-
-
-def unseen(_judged: Judged) -> None:
-    """Look at nothing."""
 
 
 def regate(recording: Recording, policy: Policy, standing: Standing, *, seen: Seen = unseen) -> Replayed:
@@ -112,7 +83,7 @@ class Sums:
         """Begin with nothing."""
         self._recording = recording
         self._tally = NOTHING
-        self._changes: list[Change] = []
+        self._changes: list[tuple[Ids, Masks, Masks]] = []
         self.skipped: Counter[str] = Counter()
 
     def add(self, judged: Judged) -> None:
@@ -122,9 +93,8 @@ class Sums:
         moved = np.flatnonzero(judged.changed)
         if not len(moved):
             return
-        ids = self._recording.table(judged.part, ["sample_id"])[0].take(pa.array(moved)).to_pylist()
-        before, after = judged.before[moved].tolist(), judged.after[moved].tolist()
-        self._changes += [Change(*one) for one in zip(ids, before, after, strict=True)]
+        known = ids(self._recording.table(judged.part, ["sample_id"])[0])
+        self._changes.append((known[moved], judged.before[moved], judged.after[moved]))
 
     def replayed(self, mode: Mode, policy: Policy, standing: Standing, *, space: str, gallery: str) -> Replayed:
         """Return the outcome."""
@@ -137,5 +107,5 @@ class Sums:
             consent="now" if standing.live else "recorded",
             tally=self._tally,
             skipped=self.skipped,
-            changes=self._changes,
+            changes=Changes.of(self._changes),
         )

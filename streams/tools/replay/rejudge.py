@@ -1,7 +1,7 @@
 """Look at recorded images again, with another embedder, gallery or policy, by the steps that judge the stream."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from streams.core.biometrics.cohort import Cohort
 from streams.core.consent import Entry
 from streams.core.decide import decide
-from streams.core.faces import Embedding, Sighting
+from streams.core.faces import Sighting
 from streams.core.imprints import Imprints
 from streams.core.measurement import Measurement
 from streams.core.policy import Policy, refuse_elsewhere
@@ -21,7 +21,8 @@ from streams.ports import Agreed, Clock, Compared, Imprinter, Searched, SecondVe
 from streams.steps.appraise import Appraised, appraise
 from streams.steps.consent import answer
 from streams.tools.recording.reader import Recording
-from streams.tools.replay.regate import COLUMNS, Judged, Seen, Sums, domain_of, regate_part, unseen
+from streams.tools.replay.judged import Again, Judged, Seen, unseen
+from streams.tools.replay.regate import COLUMNS, Sums, domain_of, regate_part
 from streams.tools.replay.result import Replayed
 from streams.tools.replay.standing import Standing
 
@@ -69,14 +70,6 @@ class OriginalsAsRecorded:
         return [() for _ in probes]
 
 
-@dataclass(frozen=True, eq=False)
-class Again:
-    """What a second look at one sample gave, for the report."""
-
-    similarity: float | None
-    embedding: Embedding | None
-
-
 async def rejudge(
     recording: Recording,
     bench: Bench,
@@ -85,7 +78,6 @@ async def rejudge(
     gallery: str,
     batch_size: int,
     seen: Seen = unseen,
-    looks: dict[str, Again] | None = None,
 ) -> Replayed:
     """Return what is said of recorded images now.
 
@@ -100,7 +92,6 @@ async def rejudge(
         gallery: Version of the gallery in ``bench``.
         batch_size: Images that are looked at together; another one may move a similarity by a little.
         seen: Told of every part.
-        looks: Filled with what was seen, by sample id; None where nobody wants to know.
 
     Raises:
         PolicyRefused: If the policy does not hold for the gallery or the embedding space.
@@ -109,7 +100,7 @@ async def rejudge(
     refuse_elsewhere(policy, embedding_space=space, domain=domain_of(recording))
     sums = Sums(recording)
     for part in recording.parts:
-        judged = await _Part(recording, bench, standing, gallery, batch_size, looks).judge(part, sums)
+        judged = await _Part(recording, bench, standing, gallery, batch_size).judge(part, sums)
         sums.add(judged)
         seen(judged)
     return sums.replayed("rejudge", policy, standing, space=space, gallery=gallery)
@@ -122,7 +113,8 @@ class _Part:
     standing: Standing
     gallery: str
     batch_size: int
-    looks: dict[str, Again] | None
+    looks: dict[str, Again] = field(default_factory=dict)
+    """What was seen, by sample id."""
 
     async def judge(self, part: Path, sums: Sums) -> Judged:
         table = self.recording.table(part, _COLUMNS)
@@ -145,7 +137,8 @@ class _Part:
                 sample_id = listed[place]["sample_id"]
                 rows[place] = sample_id in found
                 after[place] = found.get(sample_id, 0)
-        return Judged(part, stored.before, stored.judged, after, rows, stored.consent)
+        looks = {place: self.looks[key] for place in to_see if (key := listed[place]["sample_id"]) in self.looks}
+        return Judged(part, stored.before, stored.judged, after, rows, stored.consent, looks)
 
     async def _look(self, rows: Sequence[Mapping[str, Any]], sums: Sums) -> dict[str, int]:
         """Return the reasons against each sample that can be seen."""
@@ -158,9 +151,8 @@ class _Part:
         by_id = {row["sample_id"]: row for row in rows}
         subjects = {key: _subject(by_id[key]) for key in sightings}
         appraised = await appraise(subjects, sightings, self.bench, gallery_version=self.gallery, examine_ms=0.0)
-        if self.looks is not None:
-            for one in appraised:
-                self.looks[one.measurement.sample_id] = Again(one.measurement.similarity, one.embedding)
+        for one in appraised:
+            self.looks[one.measurement.sample_id] = Again(one.measurement.similarity, one.embedding)
         return {one.measurement.sample_id: self._reasons(one, by_id[one.measurement.sample_id]) for one in appraised}
 
     def _reasons(self, appraised: Appraised, row: Mapping[str, Any]) -> int:

@@ -1,7 +1,7 @@
 """The report of a replay: one HTML file that needs nothing beside itself, the same bytes for the same replay."""
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,18 +11,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from streams.core.gallery import Reference
 from streams.core.replay.codes import codes
 from streams.core.replay.gate import Ruling
+from streams.events import ReasonCode
 from streams.tools.rates.policy_file import write_text
 from streams.tools.recording.reader import Recording
 from streams.tools.replay import charts
 from streams.tools.replay.curves import steps
-from streams.tools.replay.gathered import Gathered, gather
-from streams.tools.replay.regate import Judged
-from streams.tools.replay.rejudge import Again
+from streams.tools.replay.gathered import Gathered, Shown
+from streams.tools.replay.groups import MOST_GROUPS
 from streams.tools.replay.result import Replayed
+from streams.tools.replay.views import View, components
 from streams.tools.report.pictures import Picture, picture
-
-#: So many samples of one kind of change have a card.
-CARDS = 24
 
 
 @dataclass(frozen=True)
@@ -54,10 +52,10 @@ def write_report(
     path: Path,
     recording: Recording,
     replayed: Replayed,
-    parts: Sequence[Judged],
-    looks: Mapping[str, Again] | None,
+    gathered: Gathered,
     references: Sequence[Reference],
     gate: Sequence[Ruling],
+    view: View = components,
 ) -> None:
     """Write the report. Blocks: it scales pictures.
 
@@ -65,26 +63,27 @@ def write_report(
         path: Of the file.
         recording: What was replayed.
         replayed: What came of it.
-        parts: The same by part.
-        looks: What was seen at a second look; None where nobody looked again.
-        references: Who is enrolled, in the embedding space of the replay.
+        gathered: What the report shows of it.
+        references: Who is enrolled and may be shown, in the embedding space of the replay.
         gate: What came of the rules.
+        view: How the map looks at embeddings.
 
     Raises:
         BadInput: If it cannot be written.
     """
-    gathered = gather(recording, parts, looks)
-    over_steps = steps(gathered, references)
+    over_steps = steps(gathered, references, recording.names())
     html = (
         _templates()
         .get_template("replay.html.j2")
         .render(
             held=recording.manifest,
             found=replayed.as_dict(gate),
-            by=gathered.by,
+            by=gathered.groups.by,
+            merged=gathered.groups.merged,
+            most=MOST_GROUPS,
             steps=over_steps,
-            charts=charts.charts(over_steps, gathered.by),
-            map=charts.map_of(gathered, references),
+            charts=charts.charts(over_steps, gathered.groups.by),
+            map=charts.map_of(gathered, references, view),
             sheets=_sheets(recording, gathered),
             size={
                 name: getattr(charts, name.upper())
@@ -110,34 +109,36 @@ def _templates() -> Environment:
 
 def _sheets(recording: Recording, gathered: Gathered) -> list[Sheet]:
     """Return the samples that changed, by what they became, in the order of their ids."""
-    by_change: defaultdict[tuple[int, str, str], list[int]] = defaultdict(list)
-    for place in np.flatnonzero(gathered.judged & (gathered.before != gathered.after)).tolist():
-        before, after = int(gathered.before[place]), int(gathered.after[place])
-        if not before:
-            key = (0, f"Newly flagged: {codes(after)[0].value}", "flagged")
-        elif not after:
-            key = (1, f"Newly accepted, was {codes(before)[0].value}", "accepted")
-        else:
-            key = (2, "Flagged before and now, for other reasons", "other")
-        by_change[key].append(place)
+    cards: defaultdict[int, list[Card]] = defaultdict(list)
+    for one in gathered.changed:
+        cards[one.group].append(_card(recording, gathered.groups.by, one))
     return [
-        Sheet(title, tone, len(places), tuple(_card(recording, gathered, place) for place in places[:CARDS]))
-        for (_, title, tone), places in sorted(by_change.items())
+        Sheet(*_called(kind), int(gathered.kinds[kind]), tuple(cards[kind]))
+        for kind in np.flatnonzero(gathered.kinds).tolist()
     ]
 
 
-def _card(recording: Recording, gathered: Gathered, place: int) -> Card:
-    sha256, at = gathered.image_sha256[place], gathered.group[place]
-    was, now = float(gathered.was[place]), float(gathered.now[place])
+def _called(kind: int) -> tuple[str, str]:
+    """Return the title of a kind of change, and its tone; see ``gathered.kind_of``."""
+    reasons = list(ReasonCode)
+    turned, reason = divmod(kind, len(reasons))
+    if turned == 0:
+        return f"Newly flagged: {reasons[reason]}", "flagged"
+    if turned == 1:
+        return f"Newly accepted, was {reasons[reason]}", "accepted"
+    return "Flagged before and now, for other reasons", "other"
+
+
+def _card(recording: Recording, by: str, one: Shown) -> Card:
     return Card(
-        sample_id=gathered.sample_id[place],
-        identity=gathered.identity[place],
-        at="" if np.isnan(at) else f"{gathered.by} {at:g}",
-        picture=picture(recording.image(sha256)) if sha256 else None,
-        was=None if np.isnan(was) else was,
-        now=None if np.isnan(now) else now,
-        before=tuple(code.value for code in codes(int(gathered.before[place]))),
-        after=tuple(code.value for code in codes(int(gathered.after[place]))),
+        sample_id=one.sample_id,
+        identity=one.identity,
+        at="" if one.at is None else f"{by} {one.at:g}",
+        picture=picture(recording.image(one.image_sha256)) if one.image_sha256 else None,
+        was=one.was,
+        now=one.now,
+        before=tuple(code.value for code in codes(one.before)),
+        after=tuple(code.value for code in codes(one.after)),
     )
 
 

@@ -2,15 +2,25 @@
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from streams.core.replay.changes import Tally
-from streams.core.replay.codes import codes
+from streams.core.replay.codes import Masks, codes
 from streams.core.replay.gate import Ruling
 
 Mode = Literal["regate", "rejudge"]
+Ids = npt.NDArray[np.bytes_]
+"""Ids of samples, shape (n,): 32 hex digits each."""
+
+#: Changes that are written at a time.
+_TOGETHER = 10_000
+_CANONICAL: dict[str, Any] = {"separators": (",", ":"), "sort_keys": True, "ensure_ascii": False}
 
 
 class Change(NamedTuple):
@@ -19,6 +29,51 @@ class Change(NamedTuple):
     sample_id: str
     before: int
     after: int
+
+
+@dataclass(frozen=True, eq=False)
+class Changes:
+    """All of them, in the order of their ids: 36 bytes each, as a million samples may have changed."""
+
+    sample_id: Ids
+    before: Masks
+    after: Masks
+
+    @classmethod
+    def of(cls, parts: Iterable[tuple[Ids, Masks, Masks]]) -> "Changes":
+        """Return the changes of several parts together, which may come in any order."""
+        none = (np.array([], dtype="S32"), *2 * [np.array([], dtype=np.uint16)])
+        ids, before, after = (np.concatenate(each) for each in zip(none, *parts, strict=True))
+        order = np.argsort(ids, kind="stable")
+        return cls(ids[order], before[order], after[order])
+
+    def __len__(self) -> int:
+        """Return how many there are."""
+        return len(self.sample_id)
+
+    def __iter__(self) -> Iterator[Change]:
+        """Yield them in order."""
+        for ids, before, after in self._slices():
+            yield from map(Change, ids, before, after)
+
+    def json(self) -> Iterator[str]:
+        """Yield them as JSON objects with commas between, some at a time."""
+        verdicts: dict[tuple[int, int], str] = {}
+        between = ""
+        for ids, before, after in self._slices():
+            said = []
+            for sample_id, *masks in zip(ids, before, after, strict=True):
+                was, now = masks
+                if (was, now) not in verdicts:
+                    verdicts[was, now] = f'{{"after":{_names(now)},"before":{_names(was)},"sample_id":"'
+                said.append(f'{verdicts[was, now]}{sample_id}"}}')
+            yield between + ",".join(said)
+            between = ","
+
+    def _slices(self) -> Iterator[tuple[list[str], list[int], list[int]]]:
+        for start in range(0, len(self), _TOGETHER):
+            part = slice(start, start + _TOGETHER)
+            yield self.sample_id[part].astype(np.str_).tolist(), self.before[part].tolist(), self.after[part].tolist()
 
 
 @dataclass(frozen=True)
@@ -38,12 +93,25 @@ class Replayed:
     tally: Tally
     skipped: Mapping[str, int]
     """Recorded samples that were not replayed, by why."""
-    changes: Sequence[Change]
+    changes: Changes
 
-    def canonical(self) -> bytes:
-        """Return everything that was found out as JSON: sorted, without a time."""
-        whole = {"version": 1, **self._found(), "changes": [_change(one) for one in sorted(self.changes)]}
-        return json.dumps(whole, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    def canonical(self) -> Iterator[bytes]:
+        """Yield everything that was found out as JSON, piece by piece: sorted, without a time."""
+        whole = json.dumps({"version": 1, **self._found(), "changes": []}, **_CANONICAL)
+        # No text can hold this: its quotes would have backslashes.
+        begin, found, end = whole.partition('"changes":[')
+        yield (begin + found).encode()
+        for piece in self.changes.json():
+            yield piece.encode()
+        yield end.encode()
+
+    @cached_property
+    def sha256(self) -> str:
+        """The digest of everything."""
+        digest = hashlib.sha256()
+        for piece in self.canonical():
+            digest.update(piece)
+        return digest.hexdigest()
 
     def as_dict(self, gate: Sequence[Ruling] = ()) -> dict[str, Any]:
         """Return what a command prints: without the single samples, with the digest of everything."""
@@ -54,7 +122,7 @@ class Replayed:
         return {
             **self._found(),
             "gate": {"failed": any(one.failed for one in gate), "rules": rules},
-            "sha256": hashlib.sha256(self.canonical()).hexdigest(),
+            "sha256": self.sha256,
         }
 
     def _found(self) -> dict[str, Any]:
@@ -74,9 +142,5 @@ class Replayed:
         }
 
 
-def _change(change: Change) -> dict[str, Any]:
-    return {
-        "sample_id": change.sample_id,
-        "before": [code.value for code in codes(change.before)],
-        "after": [code.value for code in codes(change.after)],
-    }
+def _names(mask: int) -> str:
+    return json.dumps([code.value for code in codes(mask)], **_CANONICAL)

@@ -7,7 +7,8 @@ from datetime import datetime
 import numpy as np
 import pyarrow as pa
 
-from streams.core.consent import Consent, Entry, Purpose, Use, permits
+from streams.core.consent import Consent, Entry, Purpose, Use, agrees, permits
+from streams.core.gallery import Reference
 from streams.core.replay.columns import Bools
 from streams.core.replay.rule import Consents, consents
 from streams.ports import Agreed, Ledger
@@ -47,6 +48,14 @@ class Standing:
         found, names = places(table["identity"])
         gone: Bools = np.array([name in self.forgotten for name in names], dtype=np.bool_)[found]
         return gone
+
+    def shown(self, references: Sequence[Reference]) -> list[Reference]:
+        """Return the references of those who agree to anything still, and were not forgotten: others nobody sees."""
+        agreed = {
+            name: name not in self.forgotten and agrees(self.entries.get(name, ()), self.at)
+            for name in {one.identity for one in references}
+        }
+        return [one for one in references if agreed[one.identity]]
 
     def _answer(self, use: tuple[str | None, ...]) -> Consent:
         if use not in self.answers:

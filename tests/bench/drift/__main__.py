@@ -16,7 +16,7 @@ from streams.wheels import Report
 from tests.bench.drift.estimated import estimated
 from tests.bench.drift.known import LADDER, known
 from tests.bench.drift.page import publish, tables
-from tests.bench.drift.pool import FEWEST, IN_CONTROL, SCORES, Scores, at_hand, filled
+from tests.bench.drift.pool import FEWEST, IN_CONTROL, SCORES, Scores, at_hand, filled, lacking
 from tests.bench.drift.replay import replayed
 
 
@@ -46,7 +46,9 @@ def main(
     scored: Annotated[
         bool, typer.Option("--scored", help="Take the samples that were scored before, and no more.")
     ] = False,
-    page: Annotated[Path | None, typer.Option("--publish", help="Write the tables into this page.")] = None,
+    page: Annotated[
+        Path | None, typer.Option("--publish", help="Write the tables into this page, if no pool is small.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Measure run lengths and delays of the charts, with known and with estimated parameters."""
@@ -59,7 +61,10 @@ def main(
             names = " and ".join(f"{one:.2f}" for one in sorted(missing))
             raise BadInput(f"expected {FEWEST} scores of strength {names}, got fewer: leave --scored out")
         result = measured(pools, size, _tell)
-        if page is not None and not quick:
+        few = ["every strength: --quick"] if quick else lacking(pools)
+        if page is not None and few:
+            _tell(f"{page} stays as it is: expected {SCORES} scores of each strength, got fewer of {', '.join(few)}")
+        elif page is not None:
             publish(result, page)
             _tell(f"written to {page}")
     except LikenessError as error:

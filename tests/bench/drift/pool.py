@@ -6,7 +6,7 @@ through a worker's own examiner. What is kept is the similarity alone, in the ch
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -65,6 +65,11 @@ def at_hand(settings: Settings) -> dict[float, Scores]:
     """Return what the cache has of each strength, where that is ``FEWEST`` scores at least."""
     found = {strength: _read(_file(settings, strength)) for strength in (IN_CONTROL, *RUNGS)}
     return {strength: np.asarray(known) for strength, known in found.items() if len(known) >= FEWEST}
+
+
+def lacking(pools: Mapping[float, Scores]) -> list[str]:
+    """Return the strengths of which there are fewer scores than the published tables rest on."""
+    return [f"{one:.2f}" for one in (IN_CONTROL, *RUNGS) if len(pools.get(one, ())) < SCORES]
 
 
 async def _extended(
