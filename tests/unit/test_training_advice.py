@@ -148,6 +148,13 @@ def test_diversity_is_within_one_identity_and_distances_are_to_the_references():
     assert measure_step(samples, apart, {}).diversity == 1
 
 
+def test_a_pair_or_two_of_one_person_say_nothing_of_diversity():
+    eye = np.eye(4, dtype=np.float32)
+    samples = [observation(n, identity=f"person-{n % 11}") for n in range(12)]
+    found = measure_step(samples, {one.sample_id: eye[0] for one in samples}, {})
+    assert (found.embedded, found.diversity) == (12, None)
+
+
 def test_every_metric_of_embeddings_is_there_from_twenty_samples_and_references_on():
     found = measured(around(0, 40, 0.2), around(0, 30, 0.2, seed=1))
     assert (found.embedded, found.references) == (40, 30)

@@ -20,6 +20,8 @@ from streams.events import ABSTENTIONS, ReasonCode
 
 #: Diversity and distances of fewer embeddings say nothing, nor do distances to fewer references.
 FEWEST_EMBEDDED = FEWEST_IN_WINDOW
+#: And so many pairs of one person among them, as four samples of one have, or diversity says nothing.
+FEWEST_PAIRS = 6
 #: Neighbours that precision, recall, density and coverage look at, and rows of either side below which these say
 #: nothing: the reach of a row would be that of a good part of all.
 NEIGHBOURS, FEWEST_OF_NEIGHBOURS = 5, 20
@@ -144,11 +146,11 @@ def _rows(by_identity: Mapping[str, Sequence[Embedding]]) -> Floats:
 
 
 def _diversity(by_identity: Mapping[str, Sequence[Embedding]]) -> float | None:
-    """Return 1 - the mean cosine of two of one identity; None where nobody has two."""
+    """Return 1 - the mean cosine of two of one identity; None where too few pairs are of one."""
     within = [Sketch.of(np.stack(found)) for _, found in sorted(by_identity.items()) if len(found) > 1]
-    if not within:
+    pairs = [one.count * (one.count - 1) // 2 for one in within]
+    if sum(pairs) < FEWEST_PAIRS:
         return None
-    pairs = [one.count * (one.count - 1) for one in within]
     alike = math.fsum(mean_similarity(one) * count for one, count in zip(within, pairs, strict=True))
     return _rounded(1 - alike / sum(pairs))
 
