@@ -280,6 +280,21 @@ def test_parts_are_found_by_their_addresses_alone(working: Likeness, verdicts: l
     assert not (tmp_path / "elsewhere").exists()
 
 
+def test_the_frames_of_a_clip_are_judged_together(working: Likeness):
+    clip = ("--clip", "take-1", "--count", "2", "--frames", "4", "--strength", "0.1", "--json")
+    for first in ("0", "2"):
+        asked = working(
+            "request", "--identity", "synthetic-01", "--request-id", f"take-1-{first}", "--first-frame", first, *clip
+        )
+        assert asked.status == 0, asked.err
+    told = working("watch", "clips.judged", "--from-beginning", "--limit", "1", "--json").json
+    assert (told["clip_id"], told["frames"], told["missing"], told["revision"]) == ("take-1", 4, [], 1)
+    assert told["flicker"] > 0
+    assert "mouth-width" in told["movement"]
+    [shown] = working("clips", "show", "take-1", "--json").json["clips"]
+    assert shown["verdict"] == told
+
+
 def test_what_was_judged_outlives_the_parts(likeness: Likeness):
     likeness.env["LIKENESS_POLICY"] = "synthetic"
     assert likeness("up", "--detach").status == 0

@@ -121,6 +121,12 @@ def test_flicker_is_between_frames_that_follow_one_another():
     assert verdict.missing == ((3, 8),)
 
 
+def test_a_picture_that_stands_still_does_not_flicker_though_its_embedding_is_a_little_too_long():
+    still = [replace(frame(index), embedding=ANNA * np.float32(1 + 1e-6)) for index in range(6)]
+    verdict = judge_clip(still)
+    assert (str(verdict.flicker), str(verdict.flicker_most)) == ("0.0", "0.0")
+
+
 def test_a_mouth_that_moves_is_told_from_one_that_does_not():
     speaking = [frame(index, mouth_width=1 + 0.2 * (index % 2)) for index in range(10)]
     still = [frame(index, mouth_width=1.0) for index in range(10)]

@@ -58,10 +58,10 @@ def drift(frames: Sequence[Frame]) -> float | None:
 
 
 def steps(frames: Sequence[Frame]) -> Floats:
-    """Return how far each frame's embedding lies from the one before, 1 - cosine, where both follow one another."""
+    """Return how far each frame's embedding lies from the one before: 1 - cosine, 0 and up, where both are there."""
     return np.array(
         [
-            1.0 - float(one.embedding.astype(np.float64) @ other.embedding)
+            max(0.0, 1.0 - float(one.embedding.astype(np.float64) @ other.embedding))
             for one, other in pairwise(frames)
             if other.index == one.index + 1 and one.embedding is not None and other.embedding is not None
         ]
