@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.demo.report import FAMILIES, Outcome
@@ -56,10 +55,10 @@ def _cells(level: Level) -> list[str]:
 
 
 def _steps(run: TrainingRun) -> Table:
-    table = Table("training step", "samples", "accepted", "similarity", "rank-1", "advice", "reason")
+    table = Table("training step", "samples", "accepted", "similarity", "rank-1", "advice")
     for said in run.feedback:
         figures = ["" if value is None else f"{value:.2f}" for value in (said.similarity, said.rank1)]
-        table.add_row(str(said.step), str(said.samples), str(said.accepted), *figures, said.advice, escape(said.reason))
+        table.add_row(str(said.step), str(said.samples), str(said.accepted), *figures, said.advice)
     return table
 
 
