@@ -11,6 +11,7 @@ import pytest
 from streams.adapters.ledger.database import Database
 from streams.adapters.ledger.rows import samples
 from streams.cli.main import main
+from streams.cli.terminal.output import page
 from streams.cli.watch_lines import for_reading
 from tests.charted import BEGIN, Bench
 from tests.clipped import clip, moving, remembered
@@ -54,7 +55,7 @@ def test_programs_get_every_clip_with_the_verdict_that_was_published(bench: Benc
 
 
 def test_people_see_every_clip_and_why_it_is_flagged(bench: Bench, capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setattr(page, "width", 200)
     assert run() == 0
     shown = capsys.readouterr().out
     assert "2 clips" in shown
