@@ -76,8 +76,9 @@ def test_the_bench_measures_every_ratio_of_one_configuration_and_leaves_nothing(
     assert result["end_to_end_ratio"] == pytest.approx(both["two"]["median"] / both["bare"]["median"], abs=0.002)
     batch = parts_done["road"]["batch"]
     assert batch["examiner.examine"]["calls"] == 1
-    own = sum(row["ms"] for name, row in batch.items() if name != "in all")
-    assert own == pytest.approx(batch["in all"]["ms"], rel=0.05)
+    calls = [row["ms"] for name, row in batch.items() if name != "in all"]
+    # Some calls are made side by side: each is within the whole, and together they are no less than it.
+    assert max(calls) <= batch["in all"]["ms"] <= sum(calls) + 0.1
     assert (parts_done["road"]["samples"], result["machine"]["cores"]) == (48, len(os.sched_getaffinity(0)))
     assert list((tmp_path / "data").iterdir()) == []
     page = markdown(result)
