@@ -20,6 +20,8 @@ class Role(Generic[S]):
     sources: tuple[Topic, ...]
     step: Callable[[Sequence[Message], S], Awaitable[steps.Effects]]
     note: Callable[[steps.Effects, S], Awaitable[None]]
+    tells: tuple[Topic, ...] = ()
+    """What is written to beside the topics of the road."""
 
     def group(self, prefix: str) -> str:
         """Return the consumer group of all workers of this role."""
@@ -38,7 +40,7 @@ async def _note_told(effects: steps.Effects, services: Monitoring) -> None:
 
 GENERATE = Role("generate", (topics.GENERATION_REQUESTS,), steps.generate, _note_ends)
 JUDGE = Role("judge", (topics.GENERATION_SAMPLES, topics.TRAINING_SAMPLES), steps.judge, _note_ends)
-MONITOR = Role("monitor", (topics.SAMPLES_ACCEPTED, topics.SAMPLES_FLAGGED), steps.monitor, _note_told)
+MONITOR = Role("monitor", (topics.SAMPLES_ACCEPTED, topics.SAMPLES_FLAGGED), steps.monitor, _note_told, topics.TOLD)
 
 #: The road: every sample goes through these to its end. Who monitors it reads only ends, and holds nothing up.
 ROLES = {role.name: role for role in (GENERATE, JUDGE)}

@@ -39,7 +39,7 @@ async def work(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
 
-    ready = asyncio.create_task(patience(partial(find_topics, settings.address("kafka"))))
+    ready = asyncio.create_task(patience(partial(find_topics, settings.address("kafka"), role.tells)))
     if not await _first(ready, stopping):
         return
     app = build_app(settings, metrics.watch(services), role, patience, metrics)

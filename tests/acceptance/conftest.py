@@ -16,7 +16,7 @@ import pytest
 from tests.absent import absent
 
 #: A command that has not ended by then hangs.
-HANGS_SECONDS = 240.0
+HANGS_SECONDS = 480.0
 
 LIKENESS = (sys.executable, "-m", "streams.cli.main")
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.acceptance.conftest import Likeness, eventually
+from tests.acceptance.conftest import HANGS_SECONDS, Likeness, eventually
 
 
 def test_the_short_demonstration_judges_counts_reports_and_leaves_nothing(likeness: Likeness):
@@ -113,7 +113,8 @@ def test_an_interruption_while_the_parts_start_ends_them(likeness: Likeness, tmp
 def test_nothing_outlives_a_demonstration_that_is_killed(likeness: Likeness, tmp_path: Path):
     err = tmp_path / "err.txt"
     demo = likeness.start("demo", "--requests", "20", "--identities", "2", err=err)
-    assert eventually(lambda: "training step" in err.read_text() or demo.poll() is not None, 240), err.read_text()
+    begun = eventually(lambda: "training step" in err.read_text() or demo.poll() is not None, HANGS_SECONDS)
+    assert begun, err.read_text()
     for running in ("kafka.Kafka", "families rehearse"):
         assert any(running in command for command in likeness.processes())
     demo.kill()

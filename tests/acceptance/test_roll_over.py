@@ -90,8 +90,10 @@ class Rolling:
         """Keep a version at the next thing that it is asked for."""
         hold = self.folder / f"hold-{version}"
         hold.touch()
-        yield
-        hold.unlink()
+        try:
+            yield
+        finally:
+            hold.unlink()
 
     def is_held(self, version: int) -> bool:
         return (self.folder / f"held-{version}").exists()
@@ -142,11 +144,13 @@ class Flow:
                 self.ask(f"flow-{number}")
                 number += 1
 
-        thread = threading.Thread(target=flow)
+        thread = threading.Thread(target=flow, daemon=True)
         thread.start()
-        yield
-        over.set()
-        thread.join()
+        try:
+            yield
+        finally:
+            over.set()
+            thread.join()
 
 
 def ends(likeness: Likeness) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from streams.adapters.ledger.charts.book import SqlChartBook
 from streams.adapters.ledger.clips.book import SqlClipBook
 from streams.adapters.ledger.database import Database
 from streams.cli.main import main
+from streams.cli.terminal.output import page
 from streams.cli.wiring.plan import drift_plan
 from streams.ports import Monitoring
 from streams.settings import Settings
@@ -78,7 +79,8 @@ def test_programs_get_every_point_and_every_alert_and_the_plan(ledger, capsys):
     assert charts["identity"]["calibration"] is None
 
 
-def test_people_see_where_each_chart_stands_and_a_runs_steps(ledger, capsys):
+def test_people_see_where_each_chart_stands_and_a_runs_steps(ledger, capsys, monkeypatch):
+    monkeypatch.setattr(page, "width", 80)
     run("--run", "run-1")
     shown = capsys.readouterr().out
     assert "run run-1" in shown
