@@ -19,6 +19,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.default_records import DefaultRecordBatch, _DefaultRecordBatchPy, _DefaultRecordPy
 from aiokafka.record.memory_records import MemoryRecords
+from aiokafka.record.util import decode_varint_py
 
 from streams.errors import Unready
 from streams.topics import UNREADABLE
@@ -154,6 +155,10 @@ class _LenientBatch(_DefaultRecordBatchPy):  # type: ignore[misc] # final to tho
     def __init__(self, buffer: bytes | memoryview) -> None:
         super().__init__(buffer)
         self._buffer: bytearray = _Readable(buffer)
+
+    def _read_msg(self, decode_varint: Callable[[bytearray, int], tuple[int, int]] = decode_varint_py) -> Any:
+        # In Python too: the compiled one reads wherever a broken length leads it, and may take the process down.
+        return super()._read_msg(decode_varint)
 
 
 def _inflated(raw: memoryview) -> bytes:

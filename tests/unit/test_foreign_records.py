@@ -9,7 +9,7 @@ from aiokafka.consumer import fetcher
 from aiokafka.consumer.fetcher import READ_UNCOMMITTED, PartitionRecords
 from aiokafka.errors import CorruptRecordException
 from aiokafka.record.memory_records import MemoryRecords
-from aiokafka.record.util import calc_crc32c
+from aiokafka.record.util import calc_crc32c, encode_varint
 from aiokafka.structs import TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
@@ -159,6 +159,16 @@ def test_no_bytes_inside_a_batch_stop_the_reader(inside, codec, count):
     [*_, last] = fetched(data + moved(batch(PLAIN), count))
 
     assert (last.offset, last.value) == (count, PLAIN.value)
+
+
+def test_a_length_that_leads_far_behind_the_batch_is_read_no_further():
+    head = bytearray(batch(PLAIN)[:61])
+    far = bytearray()
+    encode_varint(2**40, far.append)
+    record = b"\x02\x00\x00\x00" + far  # length, attributes, time, offset, and a key of a terabyte
+    struct.pack_into(">i", head, 8, len(head) + len(record) - 12)
+    [one] = fetched(altered(bytes(head) + record, 0, b""))
+    assert dict(one.headers)[UNREADABLE]
 
 
 def test_the_beginning_of_a_batch_that_was_not_fetched_whole_is_left_for_the_next_answer():
