@@ -107,10 +107,11 @@ def clean(plan: Plan) -> None:
 
 def stubs(child: Child) -> list[psutil.Process]:
     """Return the processes in which a server that is ready runs its models; it starts none of them again."""
-    if child.command_pid is None:
+    server = child.command_pid
+    if server is None:
         return []
     try:
-        return psutil.Process(child.command_pid).children()
+        return psutil.Process(server).children()
     except psutil.NoSuchProcess:  # whoever watches the server sees that too
         return []
 

@@ -76,12 +76,18 @@ class Child:
 
     @property
     def command_pid(self) -> int | None:
-        """The process id of the command itself; None when it has ended."""
+        """The process id of the command itself, never of what it left behind; None when it has ended."""
+        with contextlib.suppress(psutil.NoSuchProcess):
+            return next((one.pid for one in psutil.Process(self.pid).children() if self._is_command(one)), None)
+        return None
+
+    def _is_command(self, process: psutil.Process) -> bool:
+        """Whether a child of the leash runs, and leads the group that the leash has made for the command."""
         try:
-            children = psutil.Process(self.pid).children()
-        except psutil.NoSuchProcess:
-            return None
-        return children[0].pid if children else None
+            leads = os.getpgid(process.pid) == process.pid and os.getsid(process.pid) == self.pid
+            return leads and process.status() != psutil.STATUS_ZOMBIE
+        except (psutil.NoSuchProcess, ProcessLookupError):
+            return False
 
     def poll(self) -> int | None:
         """Return None while the command runs, then its exit status; 128 + n where signal n ended it."""

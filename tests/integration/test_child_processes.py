@@ -107,6 +107,20 @@ def test_what_a_killed_command_leaves_behind_is_killed_too(run, tmp_path: Path):
     assert not any(map(lives, pids))
 
 
+def test_what_a_command_leaves_behind_is_not_taken_for_it(run, tmp_path: Path):
+    child = run(TREE, str(tmp_path / "pids"))
+    command, *others = tree_of(tmp_path / "pids")
+    leash = psutil.Process(child.pid)
+    leash.suspend()  # so that nobody tidies up
+    try:
+        os.kill(command, signal.SIGKILL)
+        assert eventually(lambda: {one.pid for one in leash.children()} >= {command, others[0]})
+        assert (child.command_pid, child.poll()) == (None, None)
+    finally:
+        leash.resume()
+    assert ended(child) == 128 + signal.SIGKILL
+
+
 def test_stop_leaves_nothing_behind(run, tmp_path: Path):
     child = run(TREE, str(tmp_path / "pids"))
     pids = tree_of(tmp_path / "pids")

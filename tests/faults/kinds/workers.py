@@ -65,7 +65,7 @@ class Crash(Fault):
 
         def gone() -> bool:
             children = [hand.slot.child for hand in road.crew.of(self.role)]
-            return all(child.poll() is not None for child in children if child and child.command_pid == doer)
+            return all(child.poll() is not None for child in children if child and child.pid == doer)
 
         # It says that it crashes before it does: whoever told it to stop in between would find that it ended badly.
         await until(gone, "the worker that crashes is dead")

@@ -76,7 +76,7 @@ class Desk:
         return (self.folder / f"{order.name}.done").exists()
 
     def doer(self, order: Order) -> int:
-        """Return the process id of whoever does it. Raises FileNotFoundError before anybody has begun to."""
+        """Return the ``Child.pid`` of whoever does it. Raises FileNotFoundError before anybody has begun to."""
         return int((self.folder / f"{order.name}.done").read_text())
 
     def withdraw(self, order: Order) -> None:
@@ -115,7 +115,7 @@ class Orders:
         try:
             with taken.open("r+") as order:  # of one that was withdrawn there is none to open
                 order.truncate()
-                order.write(str(os.getpid()))
+                order.write(str(os.getppid()))
             taken.rename(taken.with_suffix(".done"))
         except FileNotFoundError:  # withdrawn
             return
