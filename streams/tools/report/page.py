@@ -11,9 +11,10 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from streams.core.explain.compare import telling
 from streams.events import DeadReason, Explanation, NearReference, SampleJudged
-from streams.tools.report.chart import Bar, bar, chart, tone
+from streams.tools.report.chart import Bar, bar, chart
 from streams.tools.report.levels import Level, by_reason, by_strength, choose, unmade
 from streams.tools.report.pictures import Picture, picture
+from streams.tools.report.plane import tone
 from streams.tools.report.sheets import Pictures, family, shown_steps, step_sheets
 from streams.tools.report.training import TrainingRun, charts
 from streams.tools.report.words import DEAD_REASONS

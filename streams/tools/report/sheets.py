@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from streams.events import SampleJudged
-from streams.tools.report.chart import tone
 from streams.tools.report.levels import Level
 from streams.tools.report.pictures import Picture
+from streams.tools.report.plane import tone
 from streams.tools.report.training import TrainingRun
 
 Pictures = Callable[[str], Picture | None]

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from streams.events import DriftAlerted, SampleJudged, TrainingAdvised
-from streams.tools.report.chart import tone
+from streams.tools.report.plane import LEFT, RIGHT, WIDTH, Dot, Scale, aside, lowest, path, similarity_ticks, tone
 
-WIDTH, HEIGHT = 620, 280
-LEFT, RIGHT, TOP, BOTTOM = 58, 604, 26, 226
+HEIGHT = 280
+TOP, BOTTOM = 26, 226
 #: The dots of one step stand this far apart at most, in pixels.
 _DOTS_WIDTH = 14
 #: So many steps are named below a chart, at most.
@@ -44,15 +44,6 @@ class TrainingRun:
     def raised(self) -> DriftAlerted | None:
         """The first alert on a fall; None where there is none."""
         return next((alert for alert in self.alerts if alert.statistic == "fall"), None)
-
-
-@dataclass(frozen=True)
-class Dot:
-    """One sample, or one step of a chart."""
-
-    x: float
-    y: float
-    tone: str
 
 
 @dataclass(frozen=True)
@@ -124,47 +115,29 @@ def charts(run: TrainingRun, samples: Sequence[SampleJudged], limit: float | Non
 
 def _similarity(run: TrainingRun, samples: Sequence[SampleJudged], xs: dict[int, float], limit: float | None) -> Panel:
     known = [said for said in run.feedback if said.similarity is not None]
-    lowest = min([0.0, *(one.similarity for one in samples if one.similarity is not None)])
-    low = 0.0 if lowest >= 0 else -1.0
+    low = lowest([one.similarity for one in samples if one.similarity is not None])
+    scale = Scale(low, 1.0, TOP, BOTTOM)
     dots = tuple(
-        Dot(round(xs[one.step] + _aside(one), 1), _y(one.similarity, low, 1.0), tone(one))
+        Dot(round(xs[one.step] + aside(one, _DOTS_WIDTH), 1), scale.y(one.similarity), tone(one))
         for one in samples
         if one.step in xs and one.similarity is not None
     )
     errors = [(said, (said.similarity_sd or 0.0) / max(1, said.measured or 1) ** 0.5) for said in known]
-    above = [(xs[said.step], _y((said.similarity or 0.0) + error, low, 1.0)) for said, error in errors]
-    below = [(xs[said.step], _y((said.similarity or 0.0) - error, low, 1.0)) for said, error in reversed(errors)]
-    middle = [(xs[said.step], _y(said.similarity or 0.0, low, 1.0)) for said in known]
-    steps = (0.0, 0.25, 0.5, 0.75, 1.0) if low == 0 else (-1.0, -0.5, 0.0, 0.5, 1.0)
-    ticks = tuple((_y(value, low, 1.0), f"{value:g}") for value in steps)
-    limit_y = None if limit is None else _y(limit, low, 1.0)
-    return Panel(dots, _points(middle), _points([*above, *below]), ticks, limit_y, limit)
+    above = [(xs[said.step], scale.y((said.similarity or 0.0) + error)) for said, error in errors]
+    below = [(xs[said.step], scale.y((said.similarity or 0.0) - error)) for said, error in reversed(errors)]
+    middle = [(xs[said.step], scale.y(said.similarity or 0.0)) for said in known]
+    limit_y = None if limit is None else scale.y(limit)
+    return Panel(dots, path(middle), path([*above, *below]), similarity_ticks(scale), limit_y, limit)
 
 
 def _fall(run: TrainingRun, xs: dict[int, float]) -> Panel:
     known = [(step, value) for step, value in run.fall if step in xs]
     high = 1.2 * max([run.limit, *(value for _, value in known)])
+    scale = Scale(0.0, high, TOP, BOTTOM)
     dots = tuple(
-        Dot(round(xs[step], 1), _y(value, 0.0, high), "flagged" if value > run.limit else "accepted")
-        for step, value in known
+        Dot(round(xs[step], 1), scale.y(value), "flagged" if value > run.limit else "accepted") for step, value in known
     )
-    points = [(xs[step], _y(value, 0.0, high)) for step, value in known]
+    points = [(xs[step], scale.y(value)) for step, value in known]
     tick = max(1.0, float(round(high / 4)))
-    ticks = tuple(
-        (_y(value, 0.0, high), f"{value:g}") for value in (tick * place for place in range(6)) if value < high
-    )
-    return Panel(dots, _points(points), "", ticks, _y(run.limit, 0.0, high), run.limit)
-
-
-def _y(value: float, low: float, high: float) -> float:
-    inside = min(high, max(low, value))
-    return round(BOTTOM - (BOTTOM - TOP) * (inside - low) / (high - low), 1)
-
-
-def _points(points: Sequence[tuple[float, float]]) -> str:
-    return " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-
-
-def _aside(judged: SampleJudged) -> float:
-    """Set dots of one step beside each other; always the same dot at the same place."""
-    return (int(judged.sample_id[:4], 16) / 0xFFFF - 0.5) * _DOTS_WIDTH
+    ticks = tuple((scale.y(value), f"{value:g}") for value in (tick * place for place in range(6)) if value < high)
+    return Panel(dots, path(points), "", ticks, scale.y(run.limit), run.limit)
