@@ -31,7 +31,7 @@ from streams.adapters.ledger.database import Database, from_micros, metadata, to
 from streams.adapters.ledger.erased import Rewritten, of_redrive, of_sample
 from streams.adapters.ledger.forgotten import erased_records, erasures, key_of, take_names
 from streams.adapters.ledger.redrives import redrives
-from streams.adapters.ledger.rows import samples
+from streams.adapters.ledger.rows import samples, undelivered
 from streams.core.erasure import (
     Erasure,
     Inventory,
@@ -101,7 +101,7 @@ class SqlErasures:
     async def under_way(self, *, before: datetime, of: str | None = None) -> int:
         """See ``ports.Erasures``."""
         # What is in flight is not published either: that has an index.
-        begun = (samples.c.published_at.is_(None), samples.c.registered_at <= to_micros(before))
+        begun = (undelivered, samples.c.registered_at <= to_micros(before))
         whose = samples.c.attempts > 0 if of is None else samples.c.identity == of
         statement = select(func.count()).select_from(samples).where(samples.c.state == State.IN_FLIGHT, *begun, whose)
         return await self._database.transact(lambda connection: int(connection.execute(statement).scalar_one()))

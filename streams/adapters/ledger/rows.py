@@ -36,13 +36,13 @@ samples = Table(
     Column("published_at", BigInteger),
 )
 # Few rows of many: the reconciler looks for them time and again.
-_undelivered = samples.c.published_at.is_(None)
+undelivered = samples.c.published_at.is_(None)
 Index(
     "sample_undelivered",
     samples.c.registered_at,
     samples.c.sample_id,
-    sqlite_where=_undelivered,
-    postgresql_where=_undelivered,
+    sqlite_where=undelivered,
+    postgresql_where=undelivered,
 )
 
 delivery = Table(

@@ -21,6 +21,7 @@ from streams.adapters.ledger.rows import (
     registered,
     row_of,
     samples,
+    undelivered,
 )
 from streams.core.erasure import FORGOTTEN
 from streams.core.ledger import Outcome, Registered, Registration, State
@@ -28,7 +29,6 @@ from streams.errors import ForgottenMeanwhile
 from streams.events import ImageRef
 
 _id = samples.c.sample_id
-_undelivered = samples.c.published_at.is_(None)
 
 
 class SqlLedger:
@@ -187,7 +187,7 @@ class SqlLedger:
             select(samples)
             .where(
                 samples.c.state != State.IN_FLIGHT,
-                _undelivered,
+                undelivered,
                 samples.c.time < to_micros(older_than),
             )
             .order_by(samples.c.time, _id)
@@ -201,7 +201,7 @@ class SqlLedger:
         """See ``ports.Ledger``."""
         statement = (
             update(samples)
-            .where(_id == bindparam("wanted"), _undelivered, samples.c.state != State.IN_FLIGHT)
+            .where(_id == bindparam("wanted"), undelivered, samples.c.state != State.IN_FLIGHT)
             .where(samples.c.time == bindparam("delivered"))
             .values(published_at=to_micros(datetime.now(UTC)))
         )
@@ -221,7 +221,7 @@ class SqlLedger:
         order = (samples.c.registered_at, _id)
         statement = (
             select(samples)
-            .where(samples.c.state == State.IN_FLIGHT, _undelivered, order[0] < to_micros(older_than))
+            .where(samples.c.state == State.IN_FLIGHT, undelivered, order[0] < to_micros(older_than))
             .order_by(*order)
             .limit(limit)
         )

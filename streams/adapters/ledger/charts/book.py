@@ -25,6 +25,7 @@ from streams.adapters.ledger.charts.rows import (
     samples,
     scopes,
     steps,
+    unpublished,
 )
 from streams.adapters.ledger.database import Database, to_micros
 from streams.adapters.ledger.forgotten import names_now, share_names
@@ -121,7 +122,7 @@ class SqlChartBook:
 
     async def untold(self, limit: int) -> list[tuple[str, Record]]:
         """See ``ports.ChartBook``."""
-        statement = select(outbox).where(outbox.c.published_at.is_(None)).order_by(outbox.c.entry).limit(limit)
+        statement = select(outbox).where(unpublished).order_by(outbox.c.entry).limit(limit)
         return await self._database.transact(
             lambda connection: [(row.id, record_of(row)) for row in connection.execute(statement)]
         )
@@ -129,7 +130,7 @@ class SqlChartBook:
     async def told(self, ids: Sequence[str]) -> None:
         """See ``ports.ChartBook``."""
         now = to_micros(datetime.now(UTC))
-        statement = update(outbox).where(outbox.c.id.in_(ids), outbox.c.published_at.is_(None)).values(published_at=now)
+        statement = update(outbox).where(outbox.c.id.in_(ids), unpublished).values(published_at=now)
         await self._database.transact(lambda connection: connection.execute(statement))
 
 

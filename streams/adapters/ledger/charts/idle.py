@@ -6,7 +6,7 @@ from functools import partial
 from sqlalchemy import Connection, func, select
 
 from streams.adapters.ledger.charts.erased import delete_scope
-from streams.adapters.ledger.charts.rows import charts, notices, outbox, samples, told_ids
+from streams.adapters.ledger.charts.rows import charts, notices, outbox, samples, told_ids, unpublished
 from streams.adapters.ledger.database import Database, to_micros
 from streams.adapters.ledger.forgotten import take_names
 from streams.core.drift.chart import Chart
@@ -48,5 +48,4 @@ def _prune(connection: Connection, *, scope: str, limit: int, dry_run: bool) -> 
 def _has_untold(connection: Connection, scope: str) -> bool:
     said = connection.execute(select(notices.c.subject, notices.c.revision).where(notices.c.scope == scope))
     ids = {name for row in said for name in told_ids(row.subject, row.revision)}
-    untold = connection.execute(select(outbox.c.id).where(outbox.c.published_at.is_(None))).scalars()
-    return not ids.isdisjoint(untold)
+    return not ids.isdisjoint(connection.execute(select(outbox.c.id).where(unpublished)).scalars())

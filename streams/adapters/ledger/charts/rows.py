@@ -89,8 +89,8 @@ outbox = Table(
     Column("time", BigInteger, nullable=False),
     Column("published_at", BigInteger),
 )
-_untold = outbox.c.published_at.is_(None)
-Index("drift_outbox_untold", outbox.c.entry, sqlite_where=_untold, postgresql_where=_untold)
+unpublished = outbox.c.published_at.is_(None)
+Index("drift_outbox_untold", outbox.c.entry, sqlite_where=unpublished, postgresql_where=unpublished)
 
 
 def newest_of(one: Observation) -> int:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, or_, select
 
-from streams.adapters.ledger.charts.rows import outbox
+from streams.adapters.ledger.charts.rows import outbox, unpublished
 from streams.adapters.ledger.clips.rows import clip_of, clips, frames
 from streams.adapters.ledger.database import Database, to_micros
 from streams.adapters.ledger.forgotten import take_names
@@ -62,7 +62,7 @@ async def prune_clips(database: Database, *, before: datetime, dry_run: bool = F
 
     def work(connection: Connection) -> list[str]:
         take_names(connection)  # whoever puts frames shares this: nobody finds a clip that is gone a moment later
-        untold = set(connection.execute(select(outbox.c.id).where(outbox.c.published_at.is_(None))).scalars())
+        untold = set(connection.execute(select(outbox.c.id).where(unpublished)).scalars())
         idle = connection.execute(select(clips).where(clips.c.newest < to_micros(before)).order_by(clips.c.clip)).all()
         gone = {row.clip: clip_of(row).title for row in idle if told_id(row.clip, row.revision) not in untold}
         if not dry_run:
