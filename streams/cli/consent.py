@@ -13,6 +13,7 @@ import typer
 from rich.markup import escape
 from rich.table import Table
 
+from streams.cli.terminal.moments import date
 from streams.cli.terminal.output import Json, console, emit, page, say
 from streams.core.consent import Consent, Entry, Purpose, Terms, holding, is_territory
 from streams.errors import BadInput, DependencyUnavailable
@@ -62,8 +63,8 @@ def grant(
     Name every model and territory that is permitted: who grants anew replaces what was granted before.
     """
     now = datetime.now(UTC)
-    at = now if begins is None else _moment("--from", begins)
-    expires = None if ends is None else _moment("--until", ends)
+    at = now if begins is None else date(begins, "--from")
+    expires = None if ends is None else date(ends, "--until")
     if expires is not None and expires <= at:
         raise BadInput(f"expected an end after the beginning, got {expires:%Y-%m-%d %H:%M} after {at:%Y-%m-%d %H:%M}")
     if wrong := [one for one in territory or () if not is_territory(one)]:
@@ -260,11 +261,3 @@ def _digest(path: Path) -> str:
         raise BadInput(
             f"{path} cannot be read: {error.strerror}; expected the file that shows the agreement"
         ) from error
-
-
-def _moment(option: str, text: str) -> datetime:
-    try:
-        said = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(f"{option} {text!r} is no date: expected such as 2026-01-31 or 2026-01-31T12:00") from error
-    return said if said.tzinfo else said.replace(tzinfo=UTC)

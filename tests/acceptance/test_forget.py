@@ -63,7 +63,7 @@ def test_a_grant_with_terms_is_shown_published_and_asked_for(working: Likeness, 
     [
         (("grant", BERT), "--evidence FILE, --note TEXT"),
         (("grant", BERT, "--note", "x", "--territory", "Germany"), "ISO 3166"),
-        (("grant", BERT, "--note", "x", "--from", "soon"), "--from 'soon' is no date"),
+        (("grant", BERT, "--note", "x", "--from", "soon"), "--from 'soon' is no moment"),
         (("grant", BERT, "--note", "x", "--from", "2030-01-01", "--until", "2029-01-01"), "an end after the beginning"),
         (("withdraw", "nobody"), "look the name up"),
         (("show", "nobody"), "look the name up"),

@@ -2,13 +2,13 @@
 
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from streams import topics
+from streams.cli.terminal.moments import date
 from streams.errors import BadInput, Unready
 
 if TYPE_CHECKING:
@@ -65,8 +65,8 @@ def selection(  # one argument an option
         run=run,
         first_step=first,
         last_step=last,
-        since=_moment("--since", since),
-        until=_moment("--until", until),
+        since=None if since is None else date(since, "--since"),
+        until=None if until is None else date(until, "--until"),
         offsets=dict(map(_offsets, offsets or ())),
         images=images,
     )
@@ -114,13 +114,3 @@ def _offsets(text: str) -> tuple[int, tuple[int, int]]:
         raise BadInput(f"--offsets {text!r}: expected PARTITION:FIRST-END such as 0:1200-1400")
     partition, first, end = map(int, found.groups())
     return partition, (first, end)
-
-
-def _moment(option: str, text: str | None) -> datetime | None:
-    if text is None:
-        return None
-    try:
-        said = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise BadInput(f"{option} {text!r} is no date: expected such as 2026-01-31 or 2026-01-31T12:00") from error
-    return said if said.tzinfo else said.replace(tzinfo=UTC)
