@@ -4,7 +4,7 @@ The order is what keeps the promise that nothing is lost and nothing is judged t
 everything that follows from it is durable, and in the order in which it was read. Whatever is not foreseen ends the
 process: the batch comes again, to this worker or another one.
 
-One batch follows the other. Looking ahead would fill the fifth of a batch's time in which nothing is examined; but then
+One batch follows the other. Looking ahead would fill the part of a batch's time in which nothing is examined; but then
 two batches may bring one sample, and which of them registers it first is a race, and one that fails takes the other
 with it. A second worker fills the same gaps, and leaves the order as it is (``docs/PERFORMANCE.md``).
 """

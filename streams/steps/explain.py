@@ -35,9 +35,11 @@ async def explained(appraised: Sequence[Appraised], services: Services) -> list[
     framed = {place for place in agreed if appraised[place].judged.clip_id is not None}
     looks = await _looks({place: face for place, face in agreed.items() if place in asked or place in framed}, services)
     held = {place: list(known[name].values()) for place, name in asked.items() if place in looks}
-    spread = await services.gallery.spread() if held else None
-    # Of people with a hundred references each a batch takes 40 ms: off the event loop.
-    told = await asyncio.to_thread(lambda: {place: explain(looks[place], held[place], spread) for place in held})
+    told: dict[int, tuple[Explanation, ...]] = {}
+    if held:
+        spread = await services.gallery.spread()
+        # Of people with a hundred references each a batch takes 40 ms: off the event loop.
+        told = await asyncio.to_thread(lambda: {place: explain(looks[place], held[place], spread) for place in held})
     return [
         _with(one, told.get(place, ()), looks.get(place) if place in framed else None)
         for place, one in enumerate(appraised)
