@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from generators.learning import Learner
 from generators.recipe import PATHS
 from streams.errors import WeightsUnusable
+from streams.replacing import replacing
 
 #: Names the best checkpoint of a run, as its feedback says.
 BEST = "best.json"
@@ -87,9 +88,8 @@ def mark_best(run: Path, step: int) -> bool:
     """Mark the checkpoint of a step as the run's best, so that it stays; return whether there is one."""
     if not folder_of(run, step).is_dir():
         return False
-    part = run / f".{BEST}"
-    part.write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
-    os.replace(part, run / BEST)
+    with replacing(run / BEST) as part:
+        part.write_text(json.dumps({"step": step}) + "\n", encoding="utf-8")
     return True
 
 

@@ -5,7 +5,6 @@ of its faces. Faces without an embedding are not kept: what the engine cannot se
 """
 
 import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.errors import BadInput
+from streams.replacing import replacing
 
 Floats = npt.NDArray[np.float32]
 Pixels = npt.NDArray[np.uint8]
@@ -110,13 +110,8 @@ def held_out(name: str) -> bool:
 def save(faces: Faces, file: Path) -> None:
     """Write the faces, whole or not at all."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as opened:
-            np.savez_compressed(opened, **{field.name: getattr(faces, field.name) for field in fields(faces)})
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(file) as part, part.open("wb") as opened:
+        np.savez_compressed(opened, **{field.name: getattr(faces, field.name) for field in fields(faces)})
 
 
 def read(file: Path) -> Faces:

@@ -4,7 +4,6 @@ What a seed draws comes from numpy and cannot be in the file. So in place of see
 follows from them: noise (``latent.drawn``) and the identity that was wandered to (``latent.wander_on_sphere``).
 """
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from generators.learners import trained
 from generators.learning import from_levels, levels
 from generators.serve import FRAME, Sampler, Tensor
 from streams.adapters.engines.onnx_sessions import open_session
+from streams.adapters.engines.onnx_tracing import trace
 from streams.core.faces import Pixels
 from streams.errors import BadInput, Unready, WeightsUnusable
 
@@ -32,9 +32,6 @@ OUTPUT = Tensor("image", "UINT8", (64, 64, 3))
 
 #: Of the values that the exported network makes, the share that must be at most one level of 255 off.
 AGREEMENT = 0.999
-
-#: The version of ONNX' operators: every release of Triton since 2023 runs it.
-_OPSET = 17
 
 _EXAMPLES = {"FP32": torch.float32, "UINT8": torch.uint8, "BOOL": torch.bool}
 
@@ -162,25 +159,11 @@ def _network(sampler: Sampler) -> _Network:
 
 
 def _write(network: _Network, file: Path) -> None:
+    examples = [torch.zeros(2, *tensor.dims, dtype=_EXAMPLES[tensor.dtype]) for tensor in network.inputs]
     try:
-        import onnx  # noqa: F401 - torch's exporter needs it, and says so late
+        trace(network, examples, {tensor.name: {0: "samples"} for tensor in (*network.inputs, OUTPUT)}, file)
     except ImportError as error:
         raise Unready(f"expected onnx to export with, got {error}; run `pip install 'likeness-qc[faces]'`") from error
-    examples = tuple(torch.zeros(2, *tensor.dims, dtype=_EXAMPLES[tensor.dtype]) for tensor in network.inputs)
-    names = [tensor.name for tensor in network.inputs]
-    with warnings.catch_warnings(), torch.inference_mode():
-        # The exporter that traces is deprecated; its successor needs a package more, and gains nothing here.
-        warnings.simplefilter("ignore")
-        torch.onnx.export(
-            network.eval(),
-            examples,
-            str(file),
-            input_names=names,
-            output_names=[OUTPUT.name],
-            dynamic_axes={name: {0: "samples"} for name in (*names, OUTPUT.name)},
-            opset_version=_OPSET,
-            dynamo=False,
-        )
 
 
 def _config(name: str, family: str, taken: Sequence[Tensor]) -> str:

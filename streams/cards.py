@@ -5,12 +5,12 @@ which programs read, and the same as ``README.md``, which people read.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from streams.errors import WeightsUnusable
+from streams.replacing import replacing
 
 JSON = "card.json"
 TEXT = "README.md"
@@ -79,6 +79,5 @@ def as_text(card: ModelCard) -> str:
 
 
 def _write(file: Path, text: str) -> None:
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, file)
+    with replacing(file) as part:
+        part.write_text(text, encoding="utf-8")

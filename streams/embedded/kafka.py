@@ -14,6 +14,7 @@ from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
 from streams.errors import BadInput, PartFailed, Unready
 from streams.processes.child import Child
+from streams.replacing import replacing
 
 #: How many nodes there may be, and the heap of each, in MB: three share a machine that one has for itself.
 _HEAP_MB = {1: 512, 3: 256}
@@ -178,9 +179,8 @@ def _java(jars: Sequence[Path], heap_mb: int, *program: str) -> list[str]:
 def _cluster_id(path: Path) -> str:
     """Return the cluster's id, made once: 16 random bytes as Kafka writes them."""
     if not path.exists():
-        trial = path.with_suffix(".tmp")
-        trial.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
-        trial.replace(path)
+        with replacing(path) as part:
+            part.write_text(base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("="))
     return path.read_text().strip()
 
 

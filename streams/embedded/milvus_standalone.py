@@ -18,6 +18,7 @@ from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
 from streams.errors import Unready
 from streams.processes.child import Child
+from streams.replacing import replacing
 
 VERSION = "2.3.5"
 
@@ -134,11 +135,10 @@ def _unpack(binaries: Path) -> None:
                 target = binaries / packed.stem
                 if target.exists():
                     continue
-                trial = target.with_name(target.name + ".part")
-                with lzma.open(packed) as source, trial.open("wb") as sink:
-                    shutil.copyfileobj(source, sink)
-                trial.chmod(0o755)
-                trial.replace(target)
+                with replacing(target) as part:
+                    with lzma.open(packed) as source, part.open("wb") as sink:
+                        shutil.copyfileobj(source, sink)
+                    part.chmod(0o755)
 
 
 def _package() -> Path:

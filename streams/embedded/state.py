@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ import psutil
 
 from streams.embedded import folder
 from streams.errors import BadInput, PartFailed
+from streams.replacing import replacing
 from streams.settings import PARTS, Settings
 
 #: Process start times of one process may be read this many seconds apart.
@@ -64,11 +64,8 @@ def read(data_dir: Path) -> Running | None:
 
 def write(data_dir: Path, running: Running) -> None:
     """Write the state file; a reader sees the old one or the new one, never a part of it."""
-    path = _path(data_dir)
-    trial = path.with_suffix(f".{os.getpid()}.tmp")
-    with folder.writable(data_dir):
-        trial.write_text(json.dumps(dataclasses.asdict(running), indent=2) + "\n")
-        trial.replace(path)
+    with folder.writable(data_dir), replacing(_path(data_dir)) as part:
+        part.write_text(json.dumps(dataclasses.asdict(running), indent=2) + "\n")
 
 
 def forget(data_dir: Path) -> None:

@@ -7,14 +7,13 @@ that last layer by itself, and a card with the hash of every file. onnxruntime a
 
 import hashlib
 import importlib.metadata
-import os
-import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from streams.adapters.engines.networks import EmbedFast, EmbedWhole, Floats, Run
+from streams.adapters.engines.onnx_tracing import OPSET, trace
 from streams.adapters.facenet.head import head_of_network, head_of_weights, read_head, write_head
 from streams.adapters.facenet.weights import FACENET_PYTORCH, Published, load_embedder, published
 from streams.adapters.facenet.weights import FILE as WEIGHTS
@@ -34,9 +33,6 @@ HEAD = "head.npz"
 
 #: The one input of every network.
 INPUT = "pixels"
-
-#: The version of ONNX' operators: the newest that the exporter knows and every supported runtime runs.
-_OPSET = 17
 
 #: Raised with every change of what is exported: older folders are made again.
 _EXPORT = 2
@@ -152,30 +148,10 @@ def _export(settings: Settings, folder: Path, report: Report) -> None:
 
 
 def _write(network: "nn.Module", example: Any, axes: dict[str, dict[int, str]], file: Path) -> None:
-    """Export one network; batch norms are folded into the convolutions before them."""
-    import torch
-
-    inputs, *outputs = axes
-    part = file.with_name(f".{file.name}.{os.getpid()}")
     try:
-        with warnings.catch_warnings(), torch.inference_mode():
-            # The exporter that traces is deprecated; its successor needs a package more, and gains nothing here.
-            warnings.simplefilter("ignore")
-            torch.onnx.export(
-                network.eval(),
-                (example,),
-                str(part),
-                input_names=[inputs],
-                output_names=outputs,
-                dynamic_axes=axes,
-                opset_version=_OPSET,
-                dynamo=False,
-            )
-        os.replace(part, file)
+        trace(network, [example], axes, file)
     except OSError as error:
         raise WeightsUnusable(f"expected to write {file}, got {error}; free space there") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def with_all_outputs(network: Any) -> "nn.Module":
@@ -217,7 +193,7 @@ def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
         licence="as its sources: see the card of the embedder; facenet-pytorch is MIT",
         limits=("As the embedder's own.", "Numbers differ from torch's in the sixth digit."),
         conversion={
-            "exporter": f"torch {torch_version}, onnx {importlib.metadata.version('onnx')}, operators {_OPSET}",
+            "exporter": f"torch {torch_version}, onnx {importlib.metadata.version('onnx')}, operators {OPSET}",
             **hashes,
         },
     )

