@@ -17,6 +17,7 @@ from streams.core.drift.book import Page, Turned
 from streams.core.drift.chart import Observation
 from streams.core.drift.plan import Plan
 from streams.core.erasure import Erasure, Inventory, Mentions, Swept
+from streams.core.explain.known import KnownLooks
 from streams.core.explain.look import Look
 from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace, Examined, Face, Pixels, Sighting, Undecodable
@@ -171,6 +172,12 @@ class Gallery(Searched, Protocol):
 
     async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
         """Return how the references of the named identities look, by reference id, where that is known."""
+
+    async def known_looks(self, names: Sequence[str], version: str) -> KnownLooks:
+        """Return the same, and the spread, to who asks for it time and again: as of a minute ago, or of now.
+
+        ``version`` is the gallery's, read before: what is returned is never older than that.
+        """
 
     async def put_looks(self, identity: str, looks: Mapping[str, Look]) -> None:
         """Store how references of somebody look, by their ids: as ``enrol`` does, for those enrolled without."""

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from streams.core.explain.compare import explain
+from streams.core.explain.known import KnownLooks
 from streams.core.explain.look import Look
 from streams.core.faces import Face
 from streams.events import Decision, Explanation, ReasonCode
@@ -18,11 +19,11 @@ from streams.steps.appraise import Appraised
 _DECIMALS = 6
 
 
-async def explained(appraised: Sequence[Appraised], services: Services) -> list[Appraised]:
+async def explained(appraised: Sequence[Appraised], services: Services, *, gallery_version: str) -> list[Appraised]:
     """Return the same with what is told of how faces look.
 
     That is explanations, where they are asked for and it is known how the references look; and in the measurement of a
-    frame of a clip the measures of its look.
+    frame of a clip the measures of its look. ``gallery_version`` is as ``appraise`` takes it.
     """
     agreed = {
         place: face
@@ -30,16 +31,19 @@ async def explained(appraised: Sequence[Appraised], services: Services) -> list[
         if (face := one.sighting.largest) and _may_be_looked_into(one)
     }
     asked = {place: appraised[place].judged.identity for place in agreed if _asked(appraised[place], services)}
-    known = await services.gallery.looks(sorted(set(asked.values()))) if asked else {}
-    asked = {place: name for place, name in asked.items() if name in known}
+    known = KnownLooks({}, None)
+    if asked:
+        known = await services.gallery.known_looks(sorted(set(asked.values())), gallery_version)
+    asked = {place: name for place, name in asked.items() if name in known.of}
     framed = {place for place in agreed if appraised[place].judged.clip_id is not None}
     looks = await _looks({place: face for place, face in agreed.items() if place in asked or place in framed}, services)
-    held = {place: list(known[name].values()) for place, name in asked.items() if place in looks}
+    held = {place: list(known.of[name].values()) for place, name in asked.items() if place in looks}
     told: dict[int, tuple[Explanation, ...]] = {}
     if held:
-        spread = await services.gallery.spread()
         # Of people with a hundred references each a batch takes 40 ms: off the event loop.
-        told = await asyncio.to_thread(lambda: {place: explain(looks[place], held[place], spread) for place in held})
+        told = await asyncio.to_thread(
+            lambda: {place: explain(looks[place], held[place], known.spread) for place in held}
+        )
     return [
         _with(one, told.get(place, ()), looks.get(place) if place in framed else None)
         for place, one in enumerate(appraised)

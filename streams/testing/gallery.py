@@ -6,6 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, removal, require_name
+from streams.core.explain.known import KnownLooks
 from streams.core.explain.look import Look
 from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
@@ -56,6 +57,9 @@ class InMemoryGallery:
 
     async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
         return {name: dict(self._looks[name]) for name in names if self._looks.get(name)}
+
+    async def known_looks(self, names: Sequence[str], version: str) -> KnownLooks:
+        return KnownLooks(await self.looks(names), self._spread)
 
     async def put_spread(self, spread: Spread) -> None:
         self._spread = spread

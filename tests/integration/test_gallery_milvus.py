@@ -274,7 +274,7 @@ async def test_a_mistake_of_ours_does_not_pass_for_an_outage(lite: MilvusServer,
     with pytest.raises(MilvusException):
         await gallery._run(lambda rows: rows.upsert(collections.identities, [{"identity": "anna"}]))
     with pytest.raises(MilvusException):
-        await gallery._run(lambda rows: list(rows.where(collections.samples, "no_such_field", "a", [])))
+        await gallery._run(lambda rows: list(rows.where(collections.samples, "no_such_field", ["a"], [])))
     assert await gallery.names() == []
 
 
@@ -392,3 +392,23 @@ async def test_a_server_that_hangs_is_unavailable_and_used_again_when_it_goes_on
     finally:
         empty_lite.resume()
     assert await use_until_it_works(gallery, identity.centroid) == ["anna"]
+
+
+async def test_looks_that_are_asked_for_by_every_batch_are_read_once(
+    server: MilvusServer, gallery_of: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gallery = gallery_of(server)
+    await gallery.open(create=True)
+    version = await gallery.enrol(*person("anna", seed=1))
+    asked: list[str] = []
+    query = Rows._query
+
+    def counted(rows: Rows, collection: Collection, *arguments: Any, **options: Any) -> Sequence[Row]:
+        asked.append(collection.name)
+        return query(rows, collection, *arguments, **options)
+
+    monkeypatch.setattr(Rows, "_query", counted)
+    for names in (["anna"], ["anna"], ["anna", "nobody"], ["nobody"]):
+        await gallery.known_looks(names, version)
+    kept = Collections.of(SPACE)
+    assert asked == [kept.looks.name, kept.meta.name, kept.looks.name]

@@ -353,6 +353,19 @@ async def test_how_references_look_comes_back_exactly_and_goes_with_them(gallery
     assert await gallery.looks(["anna"]) == {}
 
 
+async def test_what_is_known_of_looks_is_never_older_than_the_version_that_it_is_asked_for(gallery: Gallery) -> None:
+    references = references_of("anna", vectors(3, seed=1))
+    await gallery.put_spread(SPREAD)
+    for seed in (2, 3):
+        looks = looks_of(references, seed)
+        version = await gallery.enrol(identity_of(references), references, looks)
+        for _ in range(2):
+            known = await gallery.known_looks(["anna", "nobody"], version)
+            assert (known.of.keys(), known.spread) == ({"anna"}, SPREAD)
+            assert_same_looks(known.of["anna"], looks)
+    assert (await gallery.known_looks(["anna"], await gallery.remove("anna"))).of == {}
+
+
 async def test_how_references_look_is_no_part_of_the_version(gallery: Gallery) -> None:
     references = await enrol(gallery, "anna", seed=1)
     before = await gallery.version()

@@ -159,7 +159,7 @@ def _every(rows: Rows) -> list[_Found]:
 def _mine(rows: Rows, one: _Found, identity: str, sample_ids: Collection[str]) -> Iterator[Row]:
     wanted = [*one.vectors, *(name for name in ("image_sha256",) if name in one.fields), one.kept.key]
     if one.of_people and is_name(identity):
-        yield from rows.where(one.kept, "identity", identity, wanted)
+        yield from rows.where(one.kept, "identity", [identity], wanted)
     elif not one.of_people:
         yield from rows.by_key(one.kept, sample_ids, wanted)
 

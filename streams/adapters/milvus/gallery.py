@@ -9,6 +9,7 @@ from pymilvus import MilvusClient
 
 from streams.adapters.milvus import opening as milvus_opening
 from streams.adapters.milvus.calls import Calls, address, require_address
+from streams.adapters.milvus.held import Holder
 from streams.adapters.milvus.rows import Hit, Rows
 from streams.adapters.milvus.schema import (
     IDENTITY_FIELDS,
@@ -28,6 +29,7 @@ from streams.adapters.milvus.schema import (
     vector_of,
 )
 from streams.core.enrolment import check_enrolment, checked_vector, enrolment, is_name, removal, require_name
+from streams.core.explain.known import KnownLooks
 from streams.core.explain.look import Look
 from streams.core.explain.spread import Spread
 from streams.core.faces import Embedding, EmbeddingSpace
@@ -59,6 +61,7 @@ class MilvusGallery:
         self._collections = Collections.of(space)
         self._calls = Calls(uri, token, timeout_seconds, self._load)
         self._changing = asyncio.Lock()
+        self._holder = Holder()
         self._unsettled = 0
 
     async def open(self, create: bool = False) -> None:
@@ -75,6 +78,7 @@ class MilvusGallery:
 
     async def close(self) -> None:
         """Wait for the calls that run, then close the connections."""
+        self._holder.let_go()
         if self._unsettled:
             with contextlib.suppress(LikenessError):  # slower to search, and no less there
                 await self._run(self._settle)
@@ -103,7 +107,7 @@ class MilvusGallery:
         return await self._run(
             lambda rows: [
                 reference_of(row)
-                for row in rows.where(self._collections.references, "identity", identity, REFERENCE_FIELDS)
+                for row in rows.where(self._collections.references, "identity", [identity], REFERENCE_FIELDS)
             ]
         )
 
@@ -111,7 +115,16 @@ class MilvusGallery:
         await self._run(lambda rows: self._put_looks(rows, identity, looks))
 
     async def looks(self, names: Sequence[str]) -> dict[str, dict[str, Look]]:
-        return await self._run(lambda rows: {name: held for name in names if (held := self._looks(rows, name))})
+        return await self._run(lambda rows: self._looks(rows, names))
+
+    async def known_looks(self, names: Sequence[str], version: str) -> KnownLooks:
+        held = self._holder.under(version)
+        if missing := set(names) - held.looks.keys():
+            found = await self._run(lambda rows: self._looks(rows, sorted(missing)))
+            held.keep({name: found.get(name, {}) for name in missing})
+        if not held.knows_spread:
+            held.spread, held.knows_spread = await self.spread(), True
+        return KnownLooks({name: looks for name in names if (looks := held.looks.get(name))}, held.spread)
 
     async def put_spread(self, spread: Spread) -> None:
         await self._run(lambda rows: self._put_meta(rows, SPREAD, spread.model_dump_json()))
@@ -202,17 +215,21 @@ class MilvusGallery:
     def _put_looks(self, rows: Rows, identity: str, looks: Mapping[str, Look]) -> None:
         rows.upsert(self._collections.looks, [look_row(key, identity, look) for key, look in looks.items()])
 
-    def _looks(self, rows: Rows, identity: str) -> dict[str, Look]:
+    def _looks(self, rows: Rows, names: Sequence[str]) -> dict[str, dict[str, Look]]:
         collection = self._collections.looks
-        held = {row[collection.key]: look_of(row) for row in rows.where(collection, "identity", identity, LOOK_FIELDS)}
-        return {key: look for key, look in held.items() if look is not None}
+        found: dict[str, dict[str, Look]] = {}
+        for row in rows.where(collection, "identity", names, LOOK_FIELDS):
+            look = look_of(row)
+            if look is not None:
+                found.setdefault(row["identity"], {})[row[collection.key]] = look
+        return found
 
     def _spread(self, rows: Rows) -> Spread | None:
         found = rows.by_key(self._collections.meta, [SPREAD], ["value"])
         return spread_of(found[0]["value"]) if found else None
 
     def _ids(self, rows: Rows, collection: Collection, identity: str) -> set[str]:
-        return {row[collection.key] for row in rows.where(collection, "identity", identity, [])}
+        return {row[collection.key] for row in rows.where(collection, "identity", [identity], [])}
 
     def _version(self, rows: Rows) -> str:
         found = rows.by_key(self._collections.meta, [VERSION], ["value"])

@@ -101,7 +101,7 @@ class MilvusOriginals:
 
     async def held(self, identity: str) -> dict[str, OriginalKind]:
         fields = ["original_id", "kind"]
-        found = await self._run(lambda rows: list(rows.where(self._collection, "identity", identity, fields)))
+        found = await self._run(lambda rows: list(rows.where(self._collection, "identity", [identity], fields)))
         return {row["original_id"]: row["kind"] for row in found}
 
     async def count(self, kind: OriginalKind | None = None) -> int:

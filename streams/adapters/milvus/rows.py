@@ -62,10 +62,10 @@ class Rows:
             for row in self._query(collection, _any_of(collection.key, piece), fields)
         ]
 
-    def where(self, collection: Collection, field: str, value: str, fields: Sequence[str]) -> Iterator[Row]:
-        """Give every row whose ``field`` is ``value``, in order of the key."""
-        if is_name(value):
-            yield from self._pages(collection, _any_of(field, [value]), fields)
+    def where(self, collection: Collection, field: str, values: Iterable[str], fields: Sequence[str]) -> Iterator[Row]:
+        """Give every row whose ``field`` is one of these; of one value, in order of the key. No name is nobody's."""
+        for piece in _pieces(sorted({value for value in values if is_name(value)}), KEYS):
+            yield from self._pages(collection, _any_of(field, piece), fields)
 
     def all(self, collection: Collection, fields: Sequence[str]) -> Iterator[Row]:
         """Give every row, in order of the key."""
