@@ -62,8 +62,10 @@ async def standing(settings: Settings) -> AsyncIterator[Stage]:
         with PartsDisplay() as display:
             started = await stack.enter_async_context(parts.start(settings, report=display.tell, weights=fetch_weights))
         settings = started.running.fill(settings)
-        services = await stack.enter_async_context(open_services(settings, examiner, create_gallery=True))
-        yield Stage(settings, services, await enrol_synthetic(IDENTITIES, services, model=MODEL))
+        async with open_services(settings, examiner, create_gallery=True) as services:
+            people = await enrol_synthetic(IDENTITIES, services, model=MODEL)
+        # Opened again, as after `likeness enrol`: whoever closes a gallery has Milvus Lite write down what it holds.
+        yield Stage(settings, await stack.enter_async_context(open_services(settings, examiner)), people)
 
 
 async def terminable(work: Coroutine[Any, Any, T]) -> T:

@@ -102,6 +102,8 @@ async def test_equally_near_references_come_in_order_of_their_ids(gallery: Galle
     (near,) = await gallery.search([one], identities=1, references=3)
     assert [reference for reference, _, _ in near.references] == ["anna-00000", "anna-00001", "anna-00002"]
     assert [each.identity for each in near.identities] == ["anna"]
+    (_, beside) = await gallery.search([two, one], identities=1, references=3)
+    assert beside == near
 
 
 async def test_a_search_says_who_is_protected(gallery: Gallery) -> None:

@@ -23,6 +23,9 @@ KEYS = 256
 #: The most neighbours that Milvus gives for one probe.
 NEIGHBOURS = 16_384
 
+#: So many rows more than wanted are asked for at first: on Milvus Lite a search takes as long as its answer is.
+SLACK = 2
+
 #: A read sees everything that was written before it, by whomever.
 STRONG = "Strong"
 
@@ -105,18 +108,25 @@ class Rows:
     def _nearest(
         self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: list[str], settled_from: float
     ) -> list[list[Hit]]:
-        asked = min(limit + 8, NEIGHBOURS)
-        while True:
-            found = self._search(collection, probes, asked, fields)
+        asked = min(limit + SLACK, NEIGHBOURS)
+        found = self._search(collection, probes, asked, fields)
+
+        def undecided() -> list[int]:
             # Which of several equally near rows Milvus gives depends on how they lie in it: ask for more until
             # the last that is wanted is nearer than the last that came, so that none of its equals is missing.
-            undecided = any(
-                len(hits) == asked and hits[limit - 1].similarity == hits[-1].similarity >= settled_from
-                for hits in found
-            )
-            if not undecided or asked == NEIGHBOURS:
-                return [sorted(hits, key=lambda hit: (-hit.similarity, hit.key))[:limit] for hits in found]
+            return [
+                place
+                for place, hits in enumerate(found)
+                if len(hits) == asked and hits[limit - 1].similarity == hits[-1].similarity >= settled_from
+            ]
+
+        while asked < NEIGHBOURS and (places := undecided()):
             asked = min(asked * 4, NEIGHBOURS)
+            for place, hits in zip(
+                places, self._search(collection, [probes[place] for place in places], asked, fields), strict=True
+            ):
+                found[place] = hits
+        return [sorted(hits, key=lambda hit: (-hit.similarity, hit.key))[:limit] for hits in found]
 
     def _search(
         self, collection: Collection, probes: Sequence[Embedding], limit: int, fields: list[str]
