@@ -7,12 +7,13 @@ independent ones, and whoever publishes them says so.
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from generators.layers import Shown
+from generators.layers import Shown, softened
 from streams.adapters.facenet.crops import SIDE
 from streams.adapters.facenet.weights import load_embedder
 from streams.settings import Settings
@@ -72,19 +73,43 @@ CONTRAST = 0.2
 def identity_loss(facenet: FaceNet, shown: Shown, boxes: Tensor, others: Tensor, draw: np.random.Generator) -> Tensor:
     """Return how little FaceNet sees whom it should, 0 and up, mean over the images.
 
-    A network that is asked by its gradient answers with patterns that no person sees: so it is shown each face cut out
-    a little differently every time.
+    A network that is asked by its gradient answers with patterns that no person sees: so it is shown each face as
+    another camera might have taken it, differently every time.
 
     Args:
         facenet: Who looks.
         shown: B images, and whom each should show.
         boxes: Where the faces are, (B, 4) in pixels.
         others: Unit identities (N, 128) to tell them from; rows equal to the target count as the target.
-        draw: Moves the boxes.
+        draw: Says how they are taken.
     """
-    moved = boxes + torch.from_numpy(draw.integers(-2, 3, size=tuple(boxes.shape)).astype(np.float32)).to(boxes)
-    seen = facenet(shown.images, moved.clamp(0, shown.images.shape[-1]))
-    return contrasted(seen, shown.identity, others)
+    return contrasted(facenet(*retaken(shown.images, boxes, draw)), shown.identity, others)
+
+
+def retaken(images: Tensor, boxes: Tensor, draw: np.random.Generator) -> tuple[Tensor, Tensor]:
+    """Return images, and where the faces are, mirrored or not, in another light, blurred or not, with noise, and moved.
+
+    A pattern of fine lines does not outlive that; features do.
+
+    Args:
+        images: (B, 3, S, S) in [-1, 1].
+        boxes: Whole pixels, (B, 4), as are those that are returned.
+        draw: Says how.
+    """
+    rows, side = len(images), images.shape[-1]
+
+    def drawn(values: npt.NDArray[Any]) -> Tensor:
+        return torch.from_numpy(values.astype(np.float32)).to(images)
+
+    mirrored, blurred = (drawn(draw.random((rows, 1, 1, 1))) < 0.5 for _ in range(2))
+    images = torch.where(mirrored, images.flip(-1), images)
+    images = torch.where(blurred, softened(softened(images)), images)
+    images = images * drawn(draw.uniform(0.8, 1.2, (rows, 3, 1, 1)))
+    images = images + drawn(0.05 * draw.standard_normal(tuple(images.shape)))
+    left, top, right, bottom = boxes.unbind(dim=1)
+    boxes = torch.where(mirrored[:, :, 0, 0], torch.stack([side - right, top, side - left, bottom], dim=1), boxes)
+    moved = boxes + drawn(draw.integers(-2, 3, (rows, 4))) + drawn(draw.integers(-2, 3, (rows, 2))).repeat(1, 2)
+    return images, moved.clamp(0, side)
 
 
 def contrasted(seen: Tensor, wanted: Tensor, others: Tensor) -> Tensor:

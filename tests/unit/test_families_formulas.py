@@ -11,7 +11,7 @@ from generators import latent
 from generators.adversary import discriminator_loss, generator_loss, gradient_penalty
 from generators.diffusion import alphas_bar, ddim, guided, noised
 from generators.encoder_decoder import divergence, pyramid_loss
-from generators.facenet import CONTRAST, TEMPERATURE, contrasted
+from generators.facenet import CONTRAST, TEMPERATURE, contrasted, retaken
 from generators.layers import Film, softened
 
 # Diffusion
@@ -145,6 +145,24 @@ def test_a_face_that_is_everybodys_a_little_costs_more_than_its_cosine():
     assert seen == pytest.approx(CONTRAST * math.log(1 + math.exp(-0.4 / TEMPERATURE)), abs=1e-6)
     told = float(contrasted(halfway, one, both))
     assert told == pytest.approx(1 - float((halfway @ one.T)[0, 0]) + CONTRAST * math.log(2), abs=1e-6)
+
+
+def test_where_a_face_is_stays_known_however_it_is_taken_again():
+    images, boxes = -torch.ones(64, 3, 64, 64), torch.tensor([[8.0, 16.0, 28.0, 44.0]]).repeat(64, 1)
+    images[:, :, 24:36, 14:22] = 1  # a face, on the left of the picture
+    taken, moved = retaken(images, boxes, np.random.default_rng(1))
+    assert {bool(left > 32) for left in moved[:, 0]} == {False, True}  # mirrored and not
+    for image, (left, top, right, bottom) in zip(taken, moved.int().tolist(), strict=True):
+        inside = image[:, top:bottom, left:right]
+        assert float(inside.max()) > 0.5
+        assert float((image > 0).sum()) == float((inside > 0).sum())
+
+
+def test_a_face_is_taken_again_in_the_same_way_by_the_same_draw_alone():
+    images, boxes = torch.zeros(4, 3, 64, 64), torch.tensor([[8.0, 8.0, 56.0, 56.0]]).repeat(4, 1)
+    first, again, other = (retaken(images, boxes, np.random.default_rng(seed))[0] for seed in (1, 1, 2))
+    assert torch.equal(first, again)
+    assert not torch.equal(first, other)
 
 
 @pytest.mark.parametrize("strength", [0.0, 0.3, 0.6, 1.0])
