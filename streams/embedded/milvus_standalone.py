@@ -18,7 +18,6 @@ from streams.embedded import folder
 from streams.embedded.loopback import HOST, free_ports
 from streams.errors import Unready
 from streams.processes.child import Child
-from streams.replacing import replacing
 
 VERSION = "2.3.5"
 
@@ -135,10 +134,13 @@ def _unpack(binaries: Path) -> None:
                 target = binaries / packed.stem
                 if target.exists():
                     continue
-                with replacing(target) as part:
-                    with lzma.open(packed) as source, part.open("wb") as sink:
-                        shutil.copyfileobj(source, sink)
-                    part.chmod(0o755)
+                part = target.with_name(
+                    target.name + ".part"
+                )  # under the lock: what a killed process left is written over
+                with lzma.open(packed) as source, part.open("wb") as sink:
+                    shutil.copyfileobj(source, sink)
+                part.chmod(0o755)
+                part.replace(target)
 
 
 def _package() -> Path:

@@ -76,7 +76,10 @@ class Child:
 
     @property
     def command_pid(self) -> int | None:
-        """The process id of the command itself, never of what it left behind; None when it has ended."""
+        """The process id of the command itself; None when it has ended.
+
+        What it left behind is not taken for it, unless that leads a group of its own in the command's session.
+        """
         with contextlib.suppress(psutil.NoSuchProcess):
             return next((one.pid for one in psutil.Process(self.pid).children() if self._is_command(one)), None)
         return None

@@ -13,6 +13,7 @@ from pymilvus import MilvusClient, MilvusException
 from streams.adapters.milvus.gallery import MilvusGallery
 from streams.adapters.milvus.rows import Rows
 from streams.adapters.milvus.schema import NO_MEANING, Collection, Collections, Row, identity_row
+from streams.core.explain.look import VALUES, Look, Region
 from streams.core.faces import Embedding, EmbeddingSpace
 from streams.core.gallery import Identity, Origin, Reference
 from streams.errors import BadInput, DependencyUnavailable, SpaceMismatch
@@ -412,3 +413,17 @@ async def test_looks_that_are_asked_for_by_every_batch_are_read_once(
         await gallery.known_looks(names, version)
     kept = Collections.of(SPACE)
     assert asked == [kept.looks.name, kept.meta.name, kept.looks.name]
+
+
+async def test_people_whose_looks_are_held_are_told_beside_those_who_take_their_place(
+    lite: MilvusServer, gallery_of: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("streams.adapters.milvus.held.PEOPLE", 1)
+    gallery = gallery_of(lite)
+    await gallery.open(create=True)
+    for name in ("anna", "bert"):
+        identity, references = person(name, seed=1)
+        looks = {one.reference_id: Look({}, np.zeros((len(Region), VALUES), np.float32)) for one in references}
+        version = await gallery.enrol(identity, references, looks)
+    for names in (["anna"], ["anna", "bert"]):
+        assert list((await gallery.known_looks(names, version)).of) == names

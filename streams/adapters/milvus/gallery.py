@@ -119,12 +119,15 @@ class MilvusGallery:
 
     async def known_looks(self, names: Sequence[str], version: str) -> KnownLooks:
         held = self._holder.under(version)
-        if missing := set(names) - held.looks.keys():
+        known = {name: held.looks[name] for name in names if name in held.looks}
+        if missing := set(names) - known.keys():
             found = await self._run(lambda rows: self._looks(rows, sorted(missing)))
-            held.keep({name: found.get(name, {}) for name in missing})
+            read = {name: found.get(name, {}) for name in missing}
+            held.keep(read)
+            known |= read
         if not held.knows_spread:
             held.spread, held.knows_spread = await self.spread(), True
-        return KnownLooks({name: looks for name in names if (looks := held.looks.get(name))}, held.spread)
+        return KnownLooks({name: known[name] for name in names if known[name]}, held.spread)
 
     async def put_spread(self, spread: Spread) -> None:
         await self._run(lambda rows: self._put_meta(rows, SPREAD, spread.model_dump_json()))

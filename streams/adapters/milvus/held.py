@@ -9,7 +9,7 @@ from streams.core.explain.spread import Spread
 
 #: So long it is held at most, in use or not: that long somebody who was forgotten may be in a process's memory.
 SECONDS = 60.0
-#: Looks of so many people are held at most: with ten references each, about ten megabytes.
+#: Looks of so many people are held, or of one batch's: with ten references each, about ten megabytes.
 PEOPLE = 256
 
 
@@ -25,7 +25,7 @@ class Held:
     """Whether it was read: there may be none."""
 
     def keep(self, looks: Mapping[str, Mapping[str, Look]]) -> None:
-        """Hold the looks of these people too, or of nobody else where they become too many."""
+        """Hold the looks of these people too; where they become too many, of these alone."""
         if len(self.looks) + len(looks) > PEOPLE:
             self.looks.clear()
         self.looks.update(looks)
