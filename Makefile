@@ -45,7 +45,7 @@ families: .venv/ready ## Sample every trained family over Triton, and judge the 
 faults: .venv/ready ## Break the whole road in every way once, and hold it to its promise (minutes)
 	@$(BIN)/python -m tests.faults $(ARGS)
 
-faults-long: .venv/ready ## The same for an hour, and write docs/RELIABILITY.md
+faults-long: .venv/ready ## The same hundreds of times (most of an hour), and write docs/RELIABILITY.md
 	@$(BIN)/python -m tests.faults --long --publish docs $(ARGS)
 
 bench: .venv/ready $(if $(PEER),.venv-bench/ready) ## Measure everything in one run (PEER=1: deepface beside it)

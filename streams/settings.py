@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     """Which verdicts say how the face differs from the asked identity's references: of flagged samples, all or none."""
 
     engine: Literal["onnxruntime", "openvino", "torch"] = "onnxruntime"
-    """What runs both networks in 32-bit floats; torch is the reference, and twice as slow."""
+    """What runs both networks in 32-bit floats; torch is the reference, and slower."""
     providers: Annotated[str, AfterValidator(_execution_providers)] = "CPUExecutionProvider"
     """What onnxruntime runs them on, as it names it, the best first: ``CUDAExecutionProvider,CPUExecutionProvider``."""
     precision: Literal["fp32", "bf16", "int8", "auto"] = "fp32"

@@ -23,13 +23,14 @@ _PREAMBLE = """\
 # Reliability
 
 `make faults-long` wrote this page and `reliability.json` beside it; do not edit them. `make faults` runs the same in
-short, each fault once, and CI holds every change to it.
+short, each fault once: every change must pass that.
 
 The whole road runs on real parts: Apache Kafka, Triton, Milvus, the ledger, the networks. Requests, training samples
 and poison keep coming while one fault after the other is done to it, drawn from a seed. Workers run under the product's
 own supervisor, composed as `likeness worker` composes them. The policy changes all the while, so that a second
-judgement of a sample would be another one. When the road has settled, a program that runs nothing of what
-the workers run reads the topics, the ledger, the image store and Milvus, and holds them to the list of what was asked.
+judgement of a sample would be another one. When the road has settled, a program that shares
+nothing with the workers but how Kafka's records are read and its clients closed reads the topics, the ledger, the image
+store and Milvus, and holds them to the list of what was asked.
 A third one has watched every committed offset meanwhile. That this check can fail is shown below.
 """
 
