@@ -93,12 +93,12 @@ def emptied_payload(payload: bytes) -> bytes:
 
 
 def value_digest(value: bytes | None) -> bytes:
-    """Return sixteen bytes that stand for a record's value, as the audit reckons them."""
+    """Return the first sixteen bytes of the SHA-256 of a record's value; none where it has none."""
     return b"" if value is None else hashlib.sha256(value).digest()[:16]
 
 
 def envelope_digest(key: bytes | None, headers: Headers) -> bytes:
-    """Return sixteen bytes that stand for a record's key and headers, as the audit reckons them."""
+    """Return the same of a record's key and headers, as JSON with both in hexadecimal."""
     held = [[name, None if value is None else value.hex()] for name, value in headers]
     return value_digest(json.dumps([None if key is None else key.hex(), held]).encode())
 

@@ -166,5 +166,5 @@ def _unit(vectors: Floats) -> Floats:
 
 
 def _rounded(similarities: Floats) -> Floats:
-    """Round as the judge does before it compares with a limit."""
+    """Round to the unit of every limit: ``DECIMALS``."""
     return np.asarray(np.round(np.clip(similarities, -1.0, 1.0), DECIMALS))

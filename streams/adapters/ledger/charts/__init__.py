@@ -1,1 +1,1 @@
-"""The monitor's charts in the ledger's database."""
+"""Charts of drift in the ledger's database."""
