@@ -15,7 +15,7 @@ from streams.core.subject import Subject
 from streams.events import SampleJudged
 from streams.ports import Appraising
 from streams.steps.consent import answer, register_of
-from streams.steps.looks import look, look_again
+from streams.steps.search import search, search_again
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,18 +54,18 @@ async def appraise(
         return []
     subjects = {key: subjects[key] for key in sightings}
     began = time.perf_counter()
-    looked = await look(subjects, sightings, services, gallery_version)
-    timings = {"examine": examine_ms, "search": _share(began, len(looked))}
+    searched = await search(subjects, sightings, services, gallery_version)
+    timings = {"examine": examine_ms, "search": _share(began, len(searched))}
     entries = await register_of({one.identity for one in subjects.values()}, services)
     answers = {key: answer(one, entries, services.now()) for key, one in subjects.items()}
     began = time.perf_counter()
-    if rough := {key: one for key, one in looked.items() if not one.suffices(services.policy, answers[key].consent)}:
-        looked |= await look_again(subjects, rough, services, gallery_version)
-        timings["second_look"] = _share(began, len(looked))
+    if rough := {key: one for key, one in searched.items() if not one.suffices(services.policy, answers[key].consent)}:
+        searched |= await search_again(subjects, rough, services, gallery_version)
+        timings["second_look"] = _share(began, len(searched))
 
     now = services.now()
     appraised = []
-    for key, one in looked.items():
+    for key, one in searched.items():
         judgement = decide(one.measurement, services.policy, answers[key].consent, answers[key].unmet)
         args = (subjects[key], one.measurement, judgement, services.policy)
         judged = verdict.verdict(*args, now=now, timings_ms=timings)

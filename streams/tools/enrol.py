@@ -18,7 +18,7 @@ from streams.core.similarity import centroid, concentration
 from streams.errors import BadInput
 from streams.events import Name, Territory
 from streams.ports import Services
-from streams.steps.examine import examine_exactly
+from streams.tools.exactly import examine_exactly
 from streams.tools.originals import IMAGE_SUFFIXES, photographs, replace_photographs
 from streams.tools.second import enrol_everywhere
 

@@ -6,7 +6,7 @@ from streams.core.faces import Face, only_face
 from streams.core.gallery import Reference
 from streams.errors import ImageAltered, ImageMissing
 from streams.ports import Images, TwofoldExaminer
-from streams.steps.examine import examine_exactly
+from streams.tools.exactly import examine_exactly
 
 #: Images that are in memory at a time.
 BATCH = 16

@@ -13,8 +13,8 @@ from streams.core.similarity import similarity
 from streams.errors import BadInput
 from streams.events import ImageRef
 from streams.ports import Prompt, Services
-from streams.steps.examine import examine_exactly
 from streams.tools.enrol import refuse_other_origin, summarise
+from streams.tools.exactly import examine_exactly
 from streams.tools.second import enrol_everywhere
 
 #: No two anchors may be as similar as this: strangers among real people hardly ever are.

@@ -13,10 +13,10 @@ from streams.core.measurement import Measurement
 from streams.events import SampleJudged
 from streams.ports import Services
 from streams.steps import judge
-from streams.steps.examine import examine_exactly
 from streams.testing.examiner import StubExaminer
 from streams.testing.images import picture, png
 from streams.testing.messages import deliver, message, training_sample
+from streams.tools.exactly import examine_exactly
 
 ANNA, BERT = np.eye(8)[:2]
 #: So far off may a similarity be at the first look; the stand-in turns everybody towards the same side.

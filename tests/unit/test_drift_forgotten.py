@@ -4,8 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
+from streams.core.drift.alert import Alert, Mover
 from streams.core.drift.calibration import TOGETHER, Calibration
-from streams.core.drift.fold import Alert, Mover, Point, Standing
+from streams.core.drift.fold import Point, Standing
 from streams.core.drift.forgotten import alert_without, calibration_without, point_without
 from streams.events import DriftAlerted, MovedBy
 

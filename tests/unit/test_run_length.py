@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from streams.core.drift import charts
+from streams.core.drift import statistics
 from streams.core.drift.mewma_run_length import mewma_arl
 from streams.core.drift.run_length import cusum_arl, ewma_arl, two_sided_cusum_arl
 
@@ -90,7 +90,7 @@ def test_a_mewma_in_control_runs_as_long_as_knoth_computed():
 def run_length_of_cusum(rng: np.random.Generator, limit: float, mean: float, start: float) -> int:
     value, windows = start, 0
     while value <= limit:
-        value, windows = charts.cusum(value, rng.normal(mean), k=0.5, limit=limit), windows + 1
+        value, windows = statistics.cusum(value, rng.normal(mean), k=0.5, limit=limit), windows + 1
     return windows
 
 
@@ -110,8 +110,8 @@ def test_our_mewma_runs_as_long_as_the_solver_says(shift):
         windows, t2 = 0, 0.0
         while t2 <= 8.0:
             y = rng.normal(size=3) + np.array([shift, 0, 0])
-            values = charts.mewma(values, y, weight=0.1)
-            windows, t2 = windows + 1, charts.t_squared(values, weight=0.1)
+            values = statistics.mewma(values, y, weight=0.1)
+            windows, t2 = windows + 1, statistics.t_squared(values, weight=0.1)
         runs.append(windows)
     error = np.std(runs) / np.sqrt(len(runs))
     assert np.mean(runs) == pytest.approx(mewma_arl(8.0, dimensions=3, shift=shift), abs=3 * error)
@@ -122,7 +122,7 @@ def test_our_ewma_runs_as_long_as_the_solver_says():
     for _ in range(2000):
         value, windows = 0.0, 0
         while abs(value) <= limit:
-            value, windows = charts.ewma(value, rng.normal(), weight=0.5), windows + 1
+            value, windows = statistics.ewma(value, rng.normal(), weight=0.5), windows + 1
         runs.append(windows)
     error = np.std(runs) / np.sqrt(len(runs))
     assert np.mean(runs) == pytest.approx(ewma_arl(2.0, weight=0.5), abs=3 * error)  # 26.45: Crowder (1987)

@@ -13,7 +13,7 @@ from streams.core.measurement import Measurement, NearOther
 from streams.core.settled import difference, settled
 from streams.core.similarity import rounded
 from streams.events import ReasonCode
-from streams.steps.looks import NEAREST
+from streams.steps.search import NEAREST
 from streams.testing.services import policy
 
 POLICY = policy(similarity=0.6, other_similarity=0.5, margin=0.1)

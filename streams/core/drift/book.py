@@ -8,9 +8,10 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from streams.core.drift.alert import Alert
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind, Observation
-from streams.core.drift.fold import Alert, Control, Point, fold
+from streams.core.drift.fold import Control, Point, fold
 from streams.core.drift.notices import Notice, alert_notices, step_notices
 from streams.core.drift.plan import Plan
 from streams.core.drift.training import StepMetrics, measure_step

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from streams.core.drift import charts
+from streams.core.drift import statistics
+from streams.core.drift.alert import Alert, Mover, Statistic
 from streams.core.drift.calibration import PART_OF_CALIBRATION, Calibration, joined
 from streams.core.drift.chart import Chart, Kind, Observation
 from streams.core.drift.plan import Plan
@@ -16,36 +16,7 @@ from streams.core.faces import Embedding
 #: Samples that an alert names.
 MOVERS = 5
 
-Statistic = Literal["fall", "rise", "shift"]
 _SIGN: dict[Statistic, float] = {"fall": -1.0, "rise": 1.0}
-
-
-class Mover(BaseModel):
-    """A sample, and how far it moved the chart, in normal scores towards the alert."""
-
-    model_config = ConfigDict(frozen=True)
-
-    by: float
-    sample_id: str
-    identity: str
-
-
-class Alert(BaseModel):
-    """One time that a statistic was above its limit."""
-
-    model_config = ConfigDict(frozen=True)
-
-    statistic: Statistic
-    raised: int
-    """The window."""
-    since: int
-    """The first window of the change, as far as the chart can tell."""
-    value: float
-    limit: float
-    samples: int
-    """In the window that raised it."""
-    moved_by: tuple[Mover, ...]
-    cleared: int | None = None
 
 
 class Standing(BaseModel):
@@ -154,7 +125,7 @@ def _advance(before: Point, group: Sequence[Observation], control: Control) -> t
     y = control.whitening.window(group, control.embeddings, control.calibration) if control.whitening else None
     vector = before.vector
     if y is not None:
-        vector = charts.mewma(vector if len(vector) == len(y) else (), y, weight=weight)
+        vector = statistics.mewma(vector if len(vector) == len(y) else (), y, weight=weight)
     standings: dict[Statistic, Standing] = {}
     changed: list[Alert] = []
     for reading in _readings(before, group, score.value, vector, control):
@@ -165,7 +136,7 @@ def _advance(before: Point, group: Sequence[Observation], control: Control) -> t
         window=group[-1].window,
         samples=score.scores,
         z=score.value,
-        ewma=charts.ewma(before.ewma, score.value, weight=weight),
+        ewma=statistics.ewma(before.ewma, score.value, weight=weight),
         vector=vector,
         standings=standings,
     )
@@ -179,9 +150,9 @@ def _readings(
     scores = ((control.calibration.normal_score(one), one) for one in group)
     scored = tuple((score, one) for score, one in scores if score is not None)
     for statistic, sign in _SIGN.items():
-        value = charts.cusum(before.standings[statistic].value, sign * z, k=plan.k, limit=plan.cusum_limit)
+        value = statistics.cusum(before.standings[statistic].value, sign * z, k=plan.k, limit=plan.cusum_limit)
         yield _Reading(statistic, value, plan.cusum_limit, value == 0, *windows, scored)
-    t2 = charts.t_squared(vector, weight=plan.weight, error=1 / PART_OF_CALIBRATION)
+    t2 = statistics.t_squared(vector, weight=plan.weight, error=1 / PART_OF_CALIBRATION)
     limit = plan.shift_limit(len(vector)) if vector else 0.0
     yield _Reading("shift", t2, limit, t2 <= limit / 2, *windows, scored)
 

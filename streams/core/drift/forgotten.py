@@ -4,8 +4,9 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
+from streams.core.drift.alert import Alert, Mover
 from streams.core.drift.calibration import TOGETHER, Calibration
-from streams.core.drift.fold import Alert, Mover, Point, Standing
+from streams.core.drift.fold import Point, Standing
 from streams.events import DriftAlerted
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from streams import topics
 from streams.core.drift.advice import advise
+from streams.core.drift.alert import Alert
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind
-from streams.core.drift.fold import Alert
 from streams.core.drift.plan import Plan
 from streams.core.drift.training import StepMetrics
 from streams.core.ids import alert_id, feedback_id

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from streams.core.faces import Examined, Face, Undecodable
 from streams.ports import TwofoldExaminer
-from streams.steps.examine import examine_exactly
+from streams.tools.exactly import examine_exactly
 from streams.tools.image_files import Unreadable, read_image
 
 #: Images that are examined at a time.

@@ -5,9 +5,10 @@ from functools import cached_property
 
 import numpy as np
 
+from streams.core.drift.alert import Alert
 from streams.core.drift.calibration import Calibration
 from streams.core.drift.chart import Chart, Kind, Observation
-from streams.core.drift.fold import Alert, Control, Point, fold
+from streams.core.drift.fold import Control, Point, fold
 from streams.core.drift.limits import cusum_limit
 from streams.core.drift.plan import STATISTICS, Plan
 from tests.bench.drift.pool import Scores

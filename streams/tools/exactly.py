@@ -1,4 +1,4 @@
-"""Look at images so that what is seen may be enrolled: always in 32-bit floats, whatever the first look is."""
+"""Look at images with every face embedded exactly, in 32-bit floats, whatever the precision of a first look is."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""The charts themselves: how CUSUM, EWMA and MEWMA go on from where they stand."""
+"""The formulas of the charts: how CUSUM, EWMA and MEWMA go on from where they stand."""
 
 import math
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What was seen, searched for and measured: one look at the samples, and a second one where the first is too rough."""
+"""Search for every face and measure every sample: once, and again, exactly, where the first look is too rough."""
 
 import asyncio
 import logging
@@ -24,8 +24,8 @@ NEAREST = 5
 
 
 @dataclass(frozen=True)
-class Looked:
-    """What one look at a sample gave."""
+class Searched:
+    """One sample as it was seen, searched for and measured."""
 
     sighting: Sighting
     measurement: Measurement
@@ -48,29 +48,29 @@ class Looked:
         return settled(self.measurement, policy, consent, error=error, unseen=self.unseen)
 
 
-async def look(
+async def search(
     subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Appraising, gallery_version: str
-) -> dict[str, Looked]:
+) -> dict[str, Searched]:
     """Search for every face, compare every picture with the originals, in one batch, and measure every sample.
 
     Raises:
         PolicyRefused: If the policy does not hold for this gallery, which may have been empty when the process began.
     """
-    looked, compared, second = await asyncio.gather(
-        _searched(subjects, sightings, services, gallery_version),
+    searched, compared, second = await asyncio.gather(
+        _measured(subjects, sightings, services, gallery_version),
         compare(sightings, services),
         consult({key: subjects[key] for key in sightings}, services),
     )
-    noted = {key: compared.noted_in(one.measurement, key) for key, one in looked.items()}
-    return {key: replace(one, measurement=second.noted_in(noted[key], sightings[key])) for key, one in looked.items()}
+    noted = {key: compared.noted_in(one.measurement, key) for key, one in searched.items()}
+    return {key: replace(one, measurement=second.noted_in(noted[key], sightings[key])) for key, one in searched.items()}
 
 
-async def look_again(
-    subjects: Mapping[str, Subject], rough: Mapping[str, Looked], services: Appraising, gallery_version: str
-) -> dict[str, Looked]:
+async def search_again(
+    subjects: Mapping[str, Subject], rough: Mapping[str, Searched], services: Appraising, gallery_version: str
+) -> dict[str, Searched]:
     """Embed the faces exactly, in one batch, search for them and measure once more; the pictures are the same."""
     sightings = await services.examiner.look_again([one.sighting for one in rough.values()])
-    exact = await _searched(subjects, dict(zip(rough, sightings, strict=True)), services, gallery_version)
+    exact = await _measured(subjects, dict(zip(rough, sightings, strict=True)), services, gallery_version)
     for key, one in rough.items():
         off, stated = difference(one.measurement, exact[key].measurement), one.measurement.similarity_error or 0.0
         if off > stated + ROUNDING:
@@ -82,7 +82,7 @@ async def look_again(
     return {key: replace(one, measurement=_same_picture(rough[key], one)) for key, one in exact.items()}
 
 
-def _same_picture(before: Looked, after: Looked) -> Measurement:
+def _same_picture(before: Searched, after: Searched) -> Measurement:
     """Return what was measured after, with what the first look settled: copies, and what the second verifier said."""
     first = before.measurement
     return after.measurement.model_copy(
@@ -95,9 +95,9 @@ def _same_picture(before: Looked, after: Looked) -> Measurement:
     )
 
 
-async def _searched(
+async def _measured(
     subjects: Mapping[str, Subject], sightings: Mapping[str, Sighting], services: Appraising, gallery_version: str
-) -> dict[str, Looked]:
+) -> dict[str, Searched]:
     with_face = [(key, seen.largest) for key, seen in sightings.items() if seen.largest is not None]
     probes = [face.embedding for _, face in with_face]
     found = await services.gallery.search(probes, identities=NEAREST) if with_face else []
@@ -107,11 +107,11 @@ async def _searched(
     space = services.examiner.space.fingerprint
     for identity in enrolled.values():
         refuse_elsewhere(services.policy, embedding_space=space, domain=identity.origin)
-    looked = {}
+    searched = {}
     for key, sighting in sightings.items():
         hood = near.get(key, Neighbourhood((), ()))
         about = {"space": space, "gallery_version": gallery_version}
         measurement = measure(subjects[key], sighting, hood, enrolled, **about, cohort=services.cohort)
         unseen = hood.identities[-1].similarity if len(hood.identities) == NEAREST else None
-        looked[key] = Looked(sighting, measurement, unseen)
-    return looked
+        searched[key] = Searched(sighting, measurement, unseen)
+    return searched
