@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from streams import topics
 from streams.core import verdict
-from streams.core.deadletter import Burial
+from streams.core.deadletter import CRASH_LOOP_DEATHS, Burial
 from streams.core.faces import Embedding, Examined, Sighting, Undecodable
 from streams.core.ids import generated_sample_id, message_id
 from streams.core.ledger import Outcome, Registered, Registration, State
@@ -34,8 +34,6 @@ from streams.steps.explain import explained
 
 #: From this attempt on a sample is examined alone, in a child process.
 ALONE_FROM_ATTEMPT = 3
-#: So many children must have died of one sample before it is a dead letter.
-CRASH_LOOP_DEATHS = 3
 
 
 @dataclass(frozen=True)
