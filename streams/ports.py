@@ -4,10 +4,10 @@ Every coroutine may raise ``DependencyUnavailable``, but for ``Courier``, which 
 No method blocks the event loop.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime
-from typing import Protocol
+from typing import Any, Protocol, TypeVar
 
 from streams.core.biometrics.cohort import Cohort
 from streams.core.clips.book import ClipPage, ClipTurned
@@ -29,6 +29,8 @@ from streams.core.records import Record
 from streams.core.redrive import Redrive
 from streams.events import GenerationRequested, Headers, ImageRef, NearOriginal, OriginalKind
 from streams.settings import Explained
+
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -557,8 +559,22 @@ class Appraising(Protocol):
         """Who else has to agree; None: nobody."""
 
 
-#: What services hold beside ports: values, which are nobody's answer to wait for.
-VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
+#: What services hold beside ports: values, which are nobody's answer to wait for. Only in ``second`` lies a port.
+_VALUES = ("policy", "plan", "now", "cohort", "second", "explain")
+
+
+def each_port(services: S, instead: Callable[[str, Any], Any]) -> S:
+    """Return services, which are a dataclass, with ``instead(name, port)`` in the place of every port.
+
+    The gallery of the second verifier is one of them, by the name ``second.gallery``.
+    """
+    if not is_dataclass(services) or isinstance(services, type):
+        raise TypeError(f"expected services as a dataclass, got {type(services).__name__}")
+    held = {field.name: getattr(services, field.name) for field in fields(services)}
+    changed = {name: instead(name, port) for name, port in held.items() if name not in _VALUES}
+    if isinstance(second := held.get("second"), SecondVerifier):
+        changed["second"] = replace(second, gallery=instead("second.gallery", second.gallery))
+    return replace(services, **changed)
 
 
 @dataclass(frozen=True)

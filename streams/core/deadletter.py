@@ -13,6 +13,9 @@ from streams.events import DeadReason, Headers
 #: What the names of our own headers begin with.
 PREFIX = "likeness.dlq."
 
+#: So many processes must have died of one sample alone before it is a dead letter.
+CRASH_LOOP_DEATHS = 3
+
 #: The longest explanation that a header carries, in characters.
 DETAIL_CHARACTERS = 1000
 

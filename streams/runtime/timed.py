@@ -1,12 +1,11 @@
 """Services whose calls are timed, without the steps or the adapters knowing."""
 
-import dataclasses
 import inspect
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, Protocol, TypeVar
 
-from streams.ports import VALUES
+from streams.ports import each_port
 
 S = TypeVar("S")
 
@@ -20,14 +19,7 @@ class Observe(Protocol):
 
 def timed(services: S, observe: Observe) -> S:
     """Return services, which are a dataclass, of which every asynchronous call is observed."""
-    if not dataclasses.is_dataclass(services) or isinstance(services, type):
-        raise TypeError(f"expected services as a dataclass, got {type(services).__name__}")
-    ports = {
-        field.name: _Timed(field.name, getattr(services, field.name), observe)
-        for field in dataclasses.fields(services)
-        if field.name not in VALUES
-    }
-    return dataclasses.replace(services, **cast(dict[str, Any], ports))
+    return each_port(services, lambda name, port: _Timed(name, port, observe))
 
 
 class _Timed:

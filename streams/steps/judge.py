@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from streams.core import verdict
-from streams.core.deadletter import Burial
+from streams.core.deadletter import CRASH_LOOP_DEATHS, Burial
 from streams.core.faces import Embedding, Examined, Sighting, Undecodable
 from streams.core.ledger import Outcome, State
 from streams.core.records import Message
@@ -21,8 +21,6 @@ from streams.steps.explain import explained
 
 #: From this attempt on a sample is examined alone, in a child process.
 ALONE_FROM_ATTEMPT = 3
-#: So many children must have died of one sample before it is a dead letter.
-CRASH_LOOP_DEATHS = 3
 
 
 async def judge(messages: Sequence[Message], services: Services) -> Effects:

@@ -1,11 +1,10 @@
 """Break a step off at any of the calls that it makes of its services."""
 
-import dataclasses
 import inspect
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from streams.ports import VALUES, Services
+from streams.ports import Services, each_port
 
 
 class Interrupted(BaseException):
@@ -23,16 +22,7 @@ class Interruption:
 
     def wrap(self, services: Services) -> Services:
         """Return services of which every asynchronous call counts."""
-        ports = {
-            field.name: self.part(field.name, getattr(services, field.name))
-            for field in dataclasses.fields(services)
-            if field.name not in VALUES
-        }
-        if services.second is not None:
-            ports["second"] = dataclasses.replace(
-                services.second, gallery=self.part("second.gallery", services.second.gallery)
-            )
-        return dataclasses.replace(services, **ports)
+        return each_port(services, self.part)
 
     def part(self, name: str, port: object) -> Any:
         """Return one part of which every asynchronous call counts."""

@@ -8,14 +8,12 @@ import inspect
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import fields, replace
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 
 from streams.core.records import Message, Record
-from streams.ports import Services
-from streams.runtime.timed import VALUES
+from streams.ports import Services, each_port
 from streams.settings import Settings
 from streams.steps import judge
 from tests.bench.rates import per_batch, union
@@ -51,7 +49,7 @@ class Stopwatch:
 async def anatomy(settings: Settings, services: Services, messages: Sequence[Message]) -> dict[str, dict[str, float]]:
     """Judge and publish batch by batch; return calls and milliseconds per batch, by call, without the first batch."""
     spans: Spans = defaultdict(list)
-    watched = _watched(services, spans)
+    watched = each_port(services, lambda name, port: Stopwatch(name, port, spans))
     size = settings.batch_size
     began = time.perf_counter()
     batches = 0
@@ -95,9 +93,3 @@ class _Topics:
             for record in records
         ]
         await asyncio.gather(*deliveries)
-
-
-def _watched(services: Services, spans: Spans) -> Services:
-    ports = [field.name for field in fields(services) if field.name not in VALUES]
-    watched: dict[str, Any] = {name: Stopwatch(name, getattr(services, name), spans) for name in ports}
-    return replace(services, **watched)

@@ -16,7 +16,8 @@ import psutil
 import pytest
 
 from streams.adapters.images.decode import decode, encode_png
-from streams.adapters.images.decoder import DEATHS, DecoderProcess
+from streams.adapters.images.decoder import DecoderProcess
+from streams.core.deadletter import CRASH_LOOP_DEATHS
 from streams.core.faces import Pixels, Undecodable
 from streams.errors import DependencyUnavailable
 from streams.events import IMAGE_BYTES, DeadReason
@@ -201,7 +202,7 @@ def test_of_sixteen_images_the_one_that_kills_its_decoder_is_refused_alone(
     killer = decoded.pop(place)
     assert isinstance(killer, Undecodable)
     assert killer.reason is DeadReason.CRASH_LOOP
-    assert killer.detail == f"{DEATHS} decoder processes died of it: the last one {how}"
+    assert killer.detail == f"{CRASH_LOOP_DEATHS} decoder processes died of it: the last one {how}"
     assert killer.exception == "ExaminerDied"
     assert all(np.array_equal(each, decode(GOOD)) for each in decoded)
 

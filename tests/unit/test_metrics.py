@@ -11,12 +11,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from streams import topics
 from streams.core.records import Message, Record
 from streams.errors import DependencyUnavailable
+from streams.ports import SecondVerifier, each_port
 from streams.runtime.measures import COUNTS, LEVELS, SPREADS
 from streams.runtime.metrics import Metrics, metered
 from streams.runtime.patience import OPEN_AFTER, Patience
 from streams.runtime.prometheus import PrometheusMetrics
 from streams.settings import Settings
 from streams.steps import Effects, judge
+from streams.testing.examiner import STUB_SPACE as SPACE
+from streams.testing.gallery import InMemoryGallery
 from streams.testing.images import picture, png
 from streams.testing.messages import message, training_sample
 
@@ -143,6 +146,14 @@ async def test_the_calls_of_a_step_are_timed_and_its_results_are_untouched(servi
         assert told("likeness_call_seconds_count", part=part, call=call) == 1
 
 
+async def test_the_second_verifiers_gallery_is_timed_by_a_name_of_its_own(services):
+    told = Told()
+    second = SecondVerifier(SPACE, InMemoryGallery(SPACE))
+    await judge([message(training_sample(ANNA))], told.metrics.watch(replace(services, second=second)))
+    assert told("likeness_call_seconds_count", part="second.gallery", call="identities") == 1
+    assert told("likeness_call_seconds_count", part="gallery", call="identities") == 1
+
+
 async def test_attempts_that_an_outage_took_back_are_counted_and_the_failed_call_is_timed(services):
     class Down:
         """A gallery that is away."""
@@ -201,6 +212,21 @@ async def test_the_reconciler_tells_what_it_does():
     assert told("likeness_reconciler_messages_driven_again_total") == 3
     assert told("likeness_reconciler_ends_published_again_total") == 2
     assert told("likeness_reconciler_helpless_samples") == 1
+
+
+def test_every_port_of_services_is_replaced_and_no_value(services):
+    named: list[str] = []
+
+    def noted(name: str, port: object) -> object:
+        named.append(name)
+        return port
+
+    two = replace(services, second=SecondVerifier(SPACE, InMemoryGallery(SPACE)))
+    assert each_port(two, noted) == two
+    ports = {"generator", "examiner", "lone_examiner", "imprinter", "describer", "gallery", "originals", "images"}
+    assert sorted(named) == sorted({*ports, "ledger", "consent", "second.gallery"})
+    with pytest.raises(TypeError, match="expected services as a dataclass, got dict"):
+        each_port({}, noted)
 
 
 def test_without_the_setting_nothing_is_told_and_services_are_as_they_were(services):

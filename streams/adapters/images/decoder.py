@@ -2,8 +2,8 @@
 
 The child can neither write files nor have much memory, knows no secret, and ends with its parent. It takes one image at
 a time, so it is known over which one it died. That image is then decoded alone, again and again in a new child which
-has just decoded an image that is known to be good; after ``DEATHS`` children it is refused. Where the good image fails,
-it is the machine: memory may be short, and no sample must pay for that.
+has just decoded an image that is known to be good; after ``CRASH_LOOP_DEATHS`` children it is refused. Where the good
+image fails, it is the machine: memory may be short, and no sample must pay for that.
 """
 
 import os
@@ -25,6 +25,7 @@ import numpy as np
 from streams.adapters.images import decoder_child
 from streams.adapters.images.decode import encode_png, too_many_bytes
 from streams.adapters.images.unpack import MAX_PIXELS
+from streams.core.deadletter import CRASH_LOOP_DEATHS
 from streams.core.faces import Pixels, Undecodable
 from streams.errors import DependencyUnavailable, ExaminerDied
 from streams.events import DeadReason
@@ -34,9 +35,6 @@ from streams.processes.ending import ending
 UNPACK = "streams.adapters.images.unpack:unpack"
 #: The same for files of one's own, in any format that Pillow reads.
 UNPACK_ANY = "streams.adapters.images.unpack_any:unpack_any"
-
-#: So many children must have died of one image alone before it is refused.
-DEATHS = 3
 
 #: So many children are tried before it is said that none takes an image.
 _HANDINGS = 3
@@ -141,7 +139,7 @@ class DecoderProcess:
         while isinstance(answer, _Death):
             # The first one had decoded others before: it makes a suspect, and no more.
             self._require_a_good_child(answer)
-            if deaths == DEATHS:
+            if deaths == CRASH_LOOP_DEATHS:
                 detail = f"{deaths} decoder processes died of it: the last one {answer.how}"
                 return Undecodable(DeadReason.CRASH_LOOP, detail, ExaminerDied.__name__)
             answer = self._ask(encoded)
