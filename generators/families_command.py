@@ -12,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from streams.errors import BadInput
 from streams.events import Name
+from streams.processes.cores import usable
 from streams.settings import read_settings
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _judged(
     told, real = [], {}
     for folder, sampler in wanted:
         known = trained(folder, device)
-        learned, kept_out = faces_of(known.recipe, settings, _say).split()
+        learned, kept_out = faces_of(known.recipe, settings, _say, processes=usable()).split()
         made = sample(sampler or known.sampler, kept_out, identities=identities, each=each, seed=seed)
         source = (known.recipe.synthetic, known.recipe.photographs)  # the families mostly have one in common
         if source not in real:

@@ -18,15 +18,17 @@ from streams.settings import Settings
 from streams.wheels import Report, silent
 
 
-def faces_of(wanted: Recipe, settings: Settings, report: Report = silent) -> Faces:
-    """Return what a recipe learns from; blocks, for minutes where it has to be made.
+def faces_of(wanted: Recipe, settings: Settings, report: Report = silent, *, processes: int | None = None) -> Faces:
+    """Return what a recipe learns from; blocks, for minutes where it has to be made, by so many processes.
+
+    As many as the recipe has threads, where that is left out.
 
     Raises:
         BadInput, Unready, WeightsUnusable: As the sources say.
     """
     if wanted.photographs is not None:
         return data_sources.photographs(wanted.photographs, settings, report)
-    return data_sources.synthetic(wanted.synthetic, settings, processes=wanted.plan.threads, report=report)
+    return data_sources.synthetic(wanted.synthetic, settings, processes=processes or wanted.plan.threads, report=report)
 
 
 def completed(wanted: Recipe) -> Recipe:
