@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib.metadata
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,12 +13,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.terminal.output import Json, console, emit, page, say
+from streams.cli.wiring.seen import second_fingerprint, seen_files
 from streams.core.gallery import Origin
 from streams.errors import BadInput
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
-    from streams.tools.rates.acquire import Seen
     from streams.tools.rates.calibrate import Evidence, Findings, Targets
 
 _Output = Annotated[Path, typer.Option(help="The policy file to write; its name is the policy's.")]
@@ -233,28 +233,6 @@ def _targets(
     from streams.tools.rates.calibrate import Targets
 
     return Targets(fmr, fpir, gallery_size, false_flags, second_fmr, normalised)
-
-
-def second_fingerprint(settings: Settings) -> str | None:
-    """Return the fingerprint of the second verifier's space; None where none is set up."""
-    from streams.adapters.second.chosen import second_space
-
-    space = second_space(settings)
-    return None if space is None else space.fingerprint
-
-
-async def seen_files(settings: Settings, paths: Sequence[Path]) -> "tuple[dict[Path, Seen], str]":
-    """Return what is seen in every file, and the fingerprint of the embedding space; tell what has no face."""
-    from streams.cli.terminal.counting import counted
-    from streams.cli.wiring.services import examiner_of_files
-    from streams.tools.rates.acquire import acquire, failures, missing
-
-    async with examiner_of_files(settings) as examiner:
-        with counted("images") as report:
-            seen = await acquire(paths, examiner, report)
-        for path, why in (missing(seen) | failures(seen)).items():
-            console.print(f"{path}: {why}", highlight=False, markup=False, soft_wrap=True)
-        return seen, examiner.space.fingerprint
 
 
 def _calibrate(gather: "Callable[[Settings], Coroutine[Any, Any, Evidence]]", wish: _Wish) -> None:

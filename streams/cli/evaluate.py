@@ -10,6 +10,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from streams.cli.terminal.output import Json, console, emit, page, say
+from streams.cli.wiring.seen import second_fingerprint, seen_files
 from streams.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -53,7 +54,6 @@ def pairs(
     An image without a face is a failure to acquire, and its pairs count as non-matches in the accuracies. Pairs that
     name a file which cannot be read are left out; the exit status is 1 then.
     """
-    from streams.cli.calibrate import seen_files
     from streams.tools.rates.evaluate import evaluate_pairs
     from streams.tools.rates.labels import read_pairs
     from streams.tools.rates.policy_file import require_writable
@@ -76,7 +76,6 @@ def identities(
     as_json: Json = False,
 ) -> None:
     """Search every image in a gallery of all the others: verification, rank-1 and open-set identification."""
-    from streams.cli.calibrate import seen_files
     from streams.cli.wiring.services import load_cohort
     from streams.tools.rates.evaluate import evaluate_identities
     from streams.tools.rates.labels import identities_in
@@ -142,7 +141,6 @@ async def _copying(settings: Settings, generated: list[Path], held_out: list[Pat
 
 
 def _policy(settings: Settings) -> "Policy":
-    from streams.cli.calibrate import second_fingerprint
     from streams.cli.wiring.policies import load_policy
     from streams.core.policy import refuse_without_second
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import psutil
 
-from streams.embedded import milvus, milvus_standalone
+from streams.embedded import milvus
 from streams.embedded.loopback import until_it_answers
 from streams.processes.child import Child
+from streams.testing import milvus_standalone
 
 #: How long a server may take until it answers: a loaded machine, a standalone that unpacks and recovers.
 _START_SECONDS = 180.0

@@ -19,13 +19,14 @@ import tritonclient.grpc.aio as grpc_client
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from pymilvus import MilvusClient
 
-from streams.embedded import doctor, folder, kafka, kafka_topics, milvus, milvus_standalone, parts, state, triton
+from streams.embedded import doctor, folder, kafka, kafka_topics, milvus, parts, state, triton
 from streams.embedded.loopback import until_it_answers
 from streams.embedded.starting import Progress
 from streams.embedded.state import Running
 from streams.errors import BadInput, DependencyUnavailable, PartFailed
 from streams.keepalive import GRPC_OPTIONS
 from streams.settings import Settings
+from streams.testing import milvus_standalone
 from streams.topics import ALL, SAMPLES_ACCEPTED
 from tests.absent import absent
 from tests.tiny_model import lay_models
