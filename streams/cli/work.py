@@ -1,11 +1,9 @@
-"""``likeness worker``: run the steps."""
+"""``likeness worker``: the command, and what each role is composed of."""
 
 import asyncio
 import gc
 import logging
-import os
 import signal
-import sys
 from contextlib import suppress
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,24 +11,18 @@ from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from pydantic import SecretStr
 
-from streams import topics
+from streams.cli.wiring.workers import AUTO, counted, supervisor
 from streams.errors import BadInput
-from streams.processes import cores
 from streams.settings import Part, Settings, read_settings
 
 if TYPE_CHECKING:
     from streams.runtime.metrics import Metrics
-    from streams.runtime.supervisor import Supervisor
 
 log = logging.getLogger(__name__)
 
 #: Seconds between two looks whether the embedded parts are up.
 _LOOK_SECONDS = 0.2
-
-#: As the number of workers: as many as there are cores.
-AUTO = 0
 
 
 class RoleName(StrEnum):
@@ -192,7 +184,7 @@ async def _monitor(settings: Settings, _: RoleName, metrics: "Metrics") -> None:
 async def _addressed(settings: Settings, *parts: Part) -> Settings:
     """Return the settings with the address of each of these parts, of all where none is named; wait for embedded parts.
 
-    Looking costs nothing, so it is done often: with growing pauses, a demonstration waited for its worker.
+    Looking costs nothing, so it is done often: a growing pause would only put off the first batch.
     """
     from streams.cli.wiring.addresses import addressed
 
@@ -215,52 +207,3 @@ async def _supervise(settings: Settings, role: RoleName, workers: int) -> None:
     roles = [one for one in RoleName if one is not RoleName.ALL] if role is RoleName.ALL else [role]
     settings, workers = counted(settings, workers)
     await supervisor(settings, [one.value for one in roles], workers).run(stopping)
-
-
-def counted(settings: Settings, workers: int) -> tuple[Settings, int]:
-    """Return the number of workers that is meant; where that is for us to say, with threads for all cores."""
-    if workers != AUTO:
-        return settings, workers
-    usable = cores.usable()
-    workers = min(usable, topics.PARTITIONS)  # more would find nothing to read
-    return settings.model_copy(update={"threads": usable // workers}), workers
-
-
-def supervisor(settings: Settings, roles: list[str], workers: int) -> "Supervisor":
-    """Return a supervisor of workers that have exactly these settings, but for the threads of judges with own cores.
-
-    Raises:
-        BadInput: If their logs cannot be written.
-    """
-    from streams.embedded import folder
-    from streams.runtime.metrics import overseen
-    from streams.runtime.supervisor import Supervisor
-
-    log_dir = settings.data_dir / "logs"
-    with folder.writable(log_dir):
-        log_dir.mkdir(parents=True, exist_ok=True)
-    own = cores.own() if settings.pin else []
-    if settings.pin and not own:
-        log.warning("LIKENESS_PIN: no cores of our own here, such as a container's cpuset; judges run anywhere")
-    return Supervisor(
-        roles,
-        workers=workers,
-        env=worker_env(settings),
-        log_dir=log_dir,
-        command=worker_command,
-        oversight=overseen(settings),
-        cores={RoleName.JUDGE: cores.shares(own, workers)} if own else {},
-    )
-
-
-def worker_command(role: str) -> list[str]:
-    """Return the command of one worker process, without a supervisor of its own."""
-    return [sys.executable, "-m", "streams.cli.main", "worker", "--role", role, "--unsupervised"]
-
-
-def worker_env(settings: Settings) -> dict[str, str]:
-    """Return the environment that gives a child process these settings."""
-    values = settings.model_dump(mode="json", exclude_none=True)
-    values |= {name: value.get_secret_value() for name, value in settings if isinstance(value, SecretStr)}
-    own = {f"LIKENESS_{name.upper()}": str(value) for name, value in values.items()}
-    return {**os.environ, **own, "PYTHONUNBUFFERED": "1"}

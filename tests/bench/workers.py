@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 
-from streams.cli.work import supervisor
+from streams.cli.wiring.workers import supervisor
 from streams.errors import PartFailed
 from streams.kafka.clients import closed
 from streams.runtime.roles import ROLES

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from streams import topics
-from streams.cli.work import AUTO, counted
+from streams.cli.wiring.workers import AUTO, counted
 from streams.processes.cores import own, shares, usable
 from streams.settings import Settings
 

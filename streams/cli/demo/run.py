@@ -15,7 +15,7 @@ from streams.cli.demo.training import Loop, charted
 from streams.cli.terminal.output import console
 from streams.cli.terminal.progress import running_parts
 from streams.cli.wiring.services import open_services
-from streams.cli.work import supervisor
+from streams.cli.wiring.workers import supervisor
 from streams.errors import DependencyUnavailable
 from streams.ports import Services
 from streams.runtime.roles import MONITOR, ROLES

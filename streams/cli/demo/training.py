@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from streams.adapters.ledger.charts.shown import drawn
 from streams.cli.wiring.database import opened_database
 from streams.cli.wiring.plan import drift_plan
-from streams.cli.work import worker_env
+from streams.cli.wiring.workers import worker_env
 from streams.core.drift.chart import Kind
 from streams.errors import BadInput
 from streams.events import DEFAULT_MODEL

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import psutil
 
-from streams.cli.work import worker_command
+from streams.cli.wiring.workers import worker_command
 from streams.errors import Unready
 from streams.runtime import supervisor
 from streams.runtime.supervisor import FIRST_PAUSE, Slot, Supervisor

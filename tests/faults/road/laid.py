@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 
 from streams.adapters.faces.examiner import FaceExaminer
 from streams.cli.wiring.services import examining_services, fetch_weights, open_services
-from streams.cli.work import worker_env
+from streams.cli.wiring.workers import worker_env
 from streams.embedded import kafka, parts
 from streams.embedded.loopback import HOST, free_ports
 from streams.errors import DependencyUnavailable
