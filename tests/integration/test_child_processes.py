@@ -162,7 +162,8 @@ def test_a_command_that_ignores_the_stop_signal_is_killed_after_its_grace(run, t
 
 def test_the_command_is_stopped_by_the_signal_that_it_wants(run, tmp_path: Path):
     polite = (
-        "import sys, time\nopen(sys.argv[1], 'w').close()\ntry: time.sleep(600)\nexcept KeyboardInterrupt: sys.exit(3)"
+        "import sys, time\ntry:\n    open(sys.argv[1], 'w').close()\n    time.sleep(600)\n"
+        + "except KeyboardInterrupt:\n    sys.exit(3)"
     )
     child = run(polite, str(tmp_path / "ready"), stop_signal=signal.SIGINT)
     assert eventually((tmp_path / "ready").exists)
