@@ -19,11 +19,11 @@ from streams.steps.appraise import Appraised
 _DECIMALS = 6
 
 
-async def explained(appraised: Sequence[Appraised], services: Services, *, gallery_version: str) -> list[Appraised]:
+async def explained(appraised: Sequence[Appraised], services: Services) -> list[Appraised]:
     """Return the same with what is told of how faces look.
 
     That is explanations, where they are asked for and it is known how the references look; and in the measurement of a
-    frame of a clip the measures of its look. ``gallery_version`` is as ``appraise`` takes it.
+    frame of a clip the measures of its look.
     """
     agreed = {
         place: face
@@ -33,7 +33,8 @@ async def explained(appraised: Sequence[Appraised], services: Services, *, galle
     asked = {place: appraised[place].judged.identity for place in agreed if _asked(appraised[place], services)}
     known = KnownLooks({}, None)
     if asked:
-        known = await services.gallery.known_looks(sorted(set(asked.values())), gallery_version)
+        version = appraised[min(asked)].measurement.gallery_version  # one batch is measured against one version
+        known = await services.gallery.known_looks(sorted(set(asked.values())), version)
     asked = {place: name for place, name in asked.items() if name in known.of}
     framed = {place for place in agreed if appraised[place].judged.clip_id is not None}
     looks = await _looks({place: face for place, face in agreed.items() if place in asked or place in framed}, services)

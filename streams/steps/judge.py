@@ -100,7 +100,7 @@ async def _look(
     sightings = {key: seen for key, seen in examined.items() if isinstance(seen, Sighting)}
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    appraised = await explained(appraised, services, gallery_version=gallery_version)
+    appraised = await explained(appraised, services)
     judged = [
         verdict.outcome(one.judged, one.measurement, trace_of(candidates[one.judged.sample_id].message.headers))
         for one in appraised

@@ -95,7 +95,7 @@ async def appraise_files(
     sightings = {str(number): one for number, one in enumerate(seen) if isinstance(one, Sighting)}
     gallery_version = await services.gallery.version()
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    appraised = await explained(appraised, services, gallery_version=gallery_version)
+    appraised = await explained(appraised, services)
     results = dict(zip(sightings, appraised, strict=True))
     return [
         AppraisedFile(path, one, None)

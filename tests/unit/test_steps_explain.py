@@ -144,7 +144,7 @@ async def test_explanations_change_no_verdict_and_no_measurement(services: Servi
     for explain in ("off", "all"):
         how = replace(services, explain=explain)
         appraised = await appraise(subjects, sightings, how, gallery_version="v", examine_ms=1.0)
-        told = await explained(appraised, how, gallery_version="")
+        told = await explained(appraised, how)
         without = {"explanations": None, "timings_ms": {}}
         said[explain] = [(one.judged.model_copy(update=without), one.measurement) for one in told]
         assert all((one.judged.explanations is not None) == (explain == "all") for one in told)
