@@ -28,8 +28,7 @@ FAMILIES = {
     "face_encoder_decoder": "An encoder-decoder, which puts the person into a source frame: its pose, its light, and"
     " that face.",
     "face_identity_gan": "A GAN, which turns a seed and the person into a face.",
-    "face_diffusion": "A latent diffusion, which makes the face out of noise step by step. The detector sees no face in"
-    " many of its samples, and what cannot be judged is flagged.",
+    "face_diffusion": "A latent diffusion, which makes the face out of noise step by step.",
 }
 
 
