@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 from PIL import Image
+from threadpoolctl import threadpool_info
 
 from streams.adapters.engines.networks import FaceNetworks
 from streams.adapters.engines.torch_networks import Mtcnn
@@ -44,6 +45,12 @@ async def examiner(request: pytest.FixtureRequest) -> AsyncIterator[FaceExaminer
         absent(str(error))
     yield examiner
     await examiner.close()
+
+
+def test_beside_the_networks_numpy_computes_with_one_thread(examiner: FaceExaminer) -> None:
+    blas = [library for library in threadpool_info() if library["user_api"] == "blas"]
+    assert blas
+    assert all(library["num_threads"] == 1 for library in blas)
 
 
 def pixels_of(encoded: bytes) -> Pixels:
