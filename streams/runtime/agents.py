@@ -47,7 +47,7 @@ def add_agent(
     async def run(stream: Any) -> None:
         # Or Faust would count a message as done as soon as the next one is asked for, and commit that.
         stream.enable_acks = False
-        async for events in batches(stream, settings.batch_size, settings.batch_wait_seconds):
+        async for events in batches(stream, role.batch_size(settings), settings.batch_wait_seconds):
             messages, began = [_message(event) for event in events], time.monotonic()
             metrics.read(messages)
             try:

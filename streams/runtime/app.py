@@ -34,10 +34,10 @@ def build_app(
         processing_guarantee="at_least_once",
         agent_supervisor=CrashingSupervisor,
         stream_wait_empty=False,  # safe: a batch that is cut off is not acknowledged, and comes again
-        stream_buffer_maxsize=4 * settings.batch_size,
+        stream_buffer_maxsize=4 * role.batch_size(settings),
         stream_processing_timeout=3600.0,
         stream_publish_on_commit=False,
-        broker_max_poll_records=16 * settings.batch_size,
+        broker_max_poll_records=16 * role.batch_size(settings),
         broker_max_poll_interval=1e9,  # a worker that waits for a dependency must stay in its group
         broker_session_timeout=session,
         broker_heartbeat_interval=session / 6,

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 from streams import steps, topics
 from streams.core.records import Message
 from streams.ports import Monitoring, Services
+from streams.settings import Settings
 from streams.topics import Topic
 
 S = TypeVar("S")
@@ -22,6 +23,12 @@ class Role(Generic[S]):
     note: Callable[[steps.Effects, S], Awaitable[None]]
     tells: tuple[Topic, ...] = ()
     """What is written to beside the topics of the road."""
+    most: int | None = None
+    """So many messages are taken at a time at most, whatever is set; None where only the setting counts."""
+
+    def batch_size(self, settings: Settings) -> int:
+        """Return how many messages are taken at a time at most."""
+        return settings.batch_size if self.most is None else min(self.most, settings.batch_size)
 
     def group(self, prefix: str) -> str:
         """Return the consumer group of all workers of this role."""
@@ -38,7 +45,8 @@ async def _note_told(effects: steps.Effects, services: Monitoring) -> None:
         await services.charts.told(effects.told)
 
 
-GENERATE = Role("generate", (topics.GENERATION_REQUESTS,), steps.generate, _note_ends)
+# A request may ask for 64 samples, and all of a batch are made before any of it counts as done.
+GENERATE = Role("generate", (topics.GENERATION_REQUESTS,), steps.generate, _note_ends, most=16)
 JUDGE = Role("judge", (topics.GENERATION_SAMPLES, topics.TRAINING_SAMPLES), steps.judge, _note_ends)
 MONITOR = Role("monitor", (topics.SAMPLES_ACCEPTED, topics.SAMPLES_FLAGGED), steps.monitor, _note_told, topics.TOLD)
 

@@ -7,13 +7,13 @@ from dataclasses import replace
 
 from streams.core import verdict
 from streams.core.deadletter import CRASH_LOOP_DEATHS, Burial
-from streams.core.faces import Embedding, Examined, Sighting, Undecodable
+from streams.core.faces import Examined, Sighting, Undecodable
 from streams.core.ledger import Outcome, State
 from streams.core.records import Message
 from streams.errors import DependencyUnavailable, ExaminerDied, ImageAltered, ImageMissing
 from streams.events import IMAGE_BYTES, DeadReason, ReasonCode, trace_of
 from streams.ports import Services
-from streams.steps.appraise import appraise
+from streams.steps.appraise import Appraised, appraise
 from streams.steps.arrivals import Candidate, arrivals, register_samples
 from streams.steps.consent import answer, refusals, register_of
 from streams.steps.ends import Effects, bury, effects, once, unpublished
@@ -52,13 +52,10 @@ async def _decided(
     """Judge the candidates, and have the ledger decide; with them what is buried without a look."""
     unseen = [candidate for candidate in candidates.values() if candidate.forgotten]
     seen = {key: candidate for key, candidate in candidates.items() if not candidate.forgotten}
-    judged, buried_here, embeddings = await _look(seen, attempts, services)
+    judged, buried_here = await _look(seen, attempts, services)
     unlooked = await _refuse_forgotten(unseen, services)
     counted = [replace(one, attempts=attempts.get(one.sample_id, 0)) for one in [*burials, *buried_here]]
     buried = await bury(counted, "judge", services)
-    # What is decided is never examined again, so its embedding must be stored before.
-    if embeddings:
-        await services.gallery.remember(embeddings)
     ended = once([*judged, *unlooked, *buried])
     return await services.ledger.decide(ended) if ended else []
 
@@ -83,11 +80,12 @@ async def _take_back(candidates: Sequence[Candidate], services: Services) -> Non
 
 async def _look(
     candidates: Mapping[str, Candidate], attempts: Mapping[str, int], services: Services
-) -> tuple[list[Outcome], list[Burial], dict[str, Embedding]]:
-    """Read, examine and appraise the images; return the verdicts, what is buried, and every face's embedding."""
+) -> tuple[list[Outcome], list[Burial]]:
+    """Read, examine and appraise the images; return the verdicts, and what is buried. Embeddings are stored by then."""
+    if not candidates:
+        return [], []
     # Asked before anything is examined: an outage of the gallery must not cost the examination over and over.
-    gallery_version = await services.gallery.version() if candidates else ""
-    encoded, burials = await _fetch(candidates, services)
+    gallery_version, (encoded, burials) = await asyncio.gather(services.gallery.version(), _fetch(candidates, services))
     started = time.perf_counter()
     examined, crashed = await _examine(encoded, attempts, candidates, services)
     examine_ms = round((time.perf_counter() - started) * 1000 / max(1, len(examined)), 2)
@@ -100,18 +98,28 @@ async def _look(
     sightings = {key: seen for key, seen in examined.items() if isinstance(seen, Sighting)}
     subjects = {key: candidate.subject for key, candidate in candidates.items()}
     appraised = await appraise(subjects, sightings, services, gallery_version=gallery_version, examine_ms=examine_ms)
-    appraised = await explained(appraised, services)
+    # What is decided is never examined again, so its embedding must be stored before.
+    remembering = asyncio.ensure_future(_remember(appraised, services))
+    try:
+        appraised = await explained(appraised, services)
+    finally:
+        await remembering  # or it might end after the batch was tried again, and somebody was forgotten
     judged = [
         verdict.outcome(one.judged, one.measurement, trace_of(candidates[one.judged.sample_id].message.headers))
         for one in appraised
     ]
+    return judged, burials
+
+
+async def _remember(appraised: Sequence[Appraised], services: Services) -> None:
+    """Store every face's embedding; of whom consent does not cover nothing is kept."""
     embeddings = {
         one.judged.sample_id: one.embedding
         for one in appraised
-        # Nothing is kept of whom consent does not cover.
         if one.embedding is not None and all(reason.code is not ReasonCode.NO_CONSENT for reason in one.judged.reasons)
     }
-    return judged, burials, embeddings
+    if embeddings:
+        await services.gallery.remember(embeddings)
 
 
 async def _fetch(candidates: Mapping[str, Candidate], services: Services) -> tuple[dict[str, bytes], list[Burial]]:

@@ -43,7 +43,7 @@ def _there() -> None:
 
 def test_the_bench_measures_every_ratio_of_one_configuration_and_leaves_nothing(tmp_path: Path):
     written = tmp_path / "bench.json"
-    short = ["--quick", "--rounds", "1", "--samples", "48", "--configuration", "onnxruntime fp32"]
+    short = ["--quick", "--rounds", "1", "--samples", "96", "--configuration", "onnxruntime fp32"]
     parts = ["--only", "engines,step,workers,road"]
 
     done = subprocess.run(
@@ -79,7 +79,7 @@ def test_the_bench_measures_every_ratio_of_one_configuration_and_leaves_nothing(
     calls = [row["ms"] for name, row in batch.items() if name != "in all"]
     # Some calls are made side by side: each is within the whole, and together they are no less than it.
     assert max(calls) <= batch["in all"]["ms"] <= sum(calls) + 0.1
-    assert (parts_done["road"]["samples"], result["machine"]["cores"]) == (48, len(os.sched_getaffinity(0)))
+    assert (parts_done["road"]["samples"], result["machine"]["cores"]) == (96, len(os.sched_getaffinity(0)))
     assert list((tmp_path / "data").iterdir()) == []
     page = markdown(result)
     assert f"| road, verdicts/s | {road['median']:.1f} |" in page

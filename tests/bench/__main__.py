@@ -26,7 +26,7 @@ def main(
     only: Annotated[str, typer.Option(help=f"Some parts alone, with commas: {','.join(PARTS)}.")] = ",".join(PARTS),
     quick: Annotated[bool, typer.Option("--quick", help="Less of everything: minutes.")] = False,
     rounds: Annotated[int | None, typer.Option(min=1, help="Rounds of everything; five where not quick.")] = None,
-    samples: Annotated[int | None, typer.Option(min=33, help="Samples a round on the road: three batches up.")] = None,
+    samples: Annotated[int | None, typer.Option(min=65, help="Samples a round on the road: three batches up.")] = None,
     configuration: Annotated[
         list[str] | None, typer.Option(help="Some pairs of engine and precision alone, such as 'onnxruntime fp32'.")
     ] = None,

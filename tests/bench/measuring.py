@@ -14,6 +14,7 @@ from streams.settings import Settings
 from streams.tools.audit.topics import Offsets, Topics
 from tests.bench.machine import Others
 from tests.bench.rates import Batch
+from tests.bench.stage import BATCH
 from tests.bench.workers import BROKER_SECONDS, working
 
 
@@ -26,19 +27,18 @@ class Round:
     """How many cores other programs kept busy meanwhile."""
 
 
-async def bare(services: Services, images: Sequence[bytes], batch_size: int, again: float = 0.0) -> Round:
+async def bare(services: Services, images: Sequence[bytes], again: float = 0.0) -> Round:
     """Detect, embed and search, and nothing else.
 
     Args:
         services: Whose engine and gallery.
         images: Encoded.
-        batch_size: How many are looked at together.
         again: The part of all faces that are embedded and searched for a second time, as many as on the road.
     """
     others = Others()
     done = []
-    for start in range(0, len(images), batch_size):
-        batch = images[start : start + batch_size]
+    for start in range(0, len(images), BATCH):
+        batch = images[start : start + BATCH]
         seen = [one for one in await services.examiner.examine(batch) if isinstance(one, Sighting) and one.largest]
         await services.gallery.search(_embeddings(seen))
         if second := seen[: round(again * len(seen))]:

@@ -20,6 +20,7 @@ from streams.errors import BadInput, DependencyUnavailable, PartFailed, Unready
 from streams.settings import Settings
 from streams.testing.milvus_server import MilvusServer
 from streams.wheels import Report
+from tests.bench.stage import BATCH
 from tests.bench.turns import Work, in_turns
 
 SIZES = (1_000, 10_000, 100_000)
@@ -56,13 +57,13 @@ async def references(
             for size in sizes:
                 report(f"{server}: writing {size:,} references")
                 gallery = await stack.enter_async_context(_filled(running, size, settings))
-                probes = list(_directions(settings.batch_size, seed=size))
+                probes = list(_directions(BATCH, seed=size))
                 works[f"{server}, {size}"] = partial(_searching, gallery, probes)
         measured = await in_turns(works, rounds)
     return {
         "unit": "ms a sample, searched in batches",
         "rounds": rounds,
-        "batch_size": settings.batch_size,
+        "batch_size": BATCH,
         "references_a_person": A_PERSON,
         "servers": {
             server: {

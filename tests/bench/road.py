@@ -27,7 +27,7 @@ async def measure(stage: Stage, samples: int, rounds: int) -> dict[str, Any]:
     again = await _looked_at_again(services, filled)
 
     async def alone() -> Round:
-        return _told("bare", await bare(services, filled.images, settings.batch_size, again))
+        return _told("bare", await bare(services, filled.images, again))
 
     bares, roads = [await alone()], list[Round]()
     for number in range(1, rounds + 1):

@@ -24,6 +24,9 @@ from streams.tools.synthetic import enrol_synthetic
 from streams.wheels import Report
 from tests.bench.drawn import Asked, DrawingGenerator, asked_of
 
+#: Images that an engine by itself takes at a time: with more it is slower, on two cores.
+BATCH = 16
+
 Sample = tuple[Asked, bytes]
 """Who was asked for, and the encoded image that came."""
 

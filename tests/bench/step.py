@@ -20,7 +20,7 @@ from tests.bench import peer
 from tests.bench.arithmetic import OPERATIONS, Detection, detection, multiply_adds
 from tests.bench.configurations import Configuration, nothing
 from tests.bench.peak import peaks_of, probes
-from tests.bench.stage import Sample, Seen, judged, opened, peopled, samples
+from tests.bench.stage import BATCH, Sample, Seen, judged, opened, peopled, samples
 from tests.bench.turns import Work, in_turns, repeated
 
 IDENTITIES = 12
@@ -52,7 +52,7 @@ async def step(
                 missing[one.name] = str(error)
                 continue
             there[one] = await judged(ready, drawn)
-            works[f"{one.name}, in batches"] = _judging(ready, drawn, settings.batch_size)
+            works[f"{one.name}, in batches"] = _judging(ready, drawn, BATCH)
             works[f"{one.name}, one by one"] = _judging(ready, drawn[:ALONE], 1)
         if not there:
             raise nothing(missing)
@@ -77,7 +77,7 @@ async def step(
         "unit": "samples/s",
         "rounds": rounds,
         "threads": settings.threads,
-        "batch_size": settings.batch_size,
+        "batch_size": BATCH,
         "samples": len(drawn),
         "peak_gflops": peaks,
         "detection": {

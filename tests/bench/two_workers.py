@@ -22,7 +22,7 @@ from streams.wheels import Report
 from tests.bench.expected import TWO_THREADS
 from tests.bench.filling import MODEL
 from tests.bench.machine import Others
-from tests.bench.measuring import bare, batches_of, verdicts
+from tests.bench.measuring import Round, bare, batches_of, verdicts
 from tests.bench.rates import rate, summary
 from tests.bench.stage import judged
 from tests.bench.stage import samples as drawn
@@ -45,20 +45,17 @@ async def two_workers(stage: Stage, samples: int, rounds: int, report: Report) -
     asked = [(one.identity, await services.images.put(encoded)) for one, encoded in made]
     images = [encoded for _, encoded in islice(cycle(made), samples)]
 
-    def by(workers: int) -> Callable[[str], Awaitable[float]]:
+    def by(workers: int) -> Callable[[str], Awaitable[Round]]:
         return lambda name: _round(settings, asked, samples, f"{workers}-{name}", workers)
 
-    async def alone(_: str) -> float:
-        return rate((await bare(services, images, settings.batch_size, again)).batches)
-
-    turns = {"one": by(1), "two": by(2), "bare": alone}
+    turns = {"one": by(1), "two": by(2), "bare": lambda _: bare(services, images, again)}
     rates: dict[str, list[float]] = {name: [] for name in turns}
     others: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):
         for name in turns if number % 2 == 0 else reversed(turns):
-            busy = Others()
-            rates[name].append(await turns[name](f"workers-{number}"))
-            others[name].append(round(busy.cores(), 2))
+            one = await turns[name](f"workers-{number}")
+            rates[name].append(rate(one.batches, workers=2 if name == "two" else 1))
+            others[name].append(round(one.others_cores, 2))
             report(f"{name}: {rates[name][-1]:.1f}/s")
     return {
         "unit": "verdicts/s",
@@ -81,18 +78,20 @@ def _of_bare(rates: Mapping[str, Sequence[float]], threads: int) -> dict[str, An
     return {"of_bare": round(median(rates["two"]) / median(rates["bare"]), 3), "missing": {}}
 
 
-async def _round(settings: Settings, asked: Sequence[Asked], count: int, name: str, workers: int) -> float:
-    """Return verdicts per second of workers that wait before anything is published."""
+async def _round(settings: Settings, asked: Sequence[Asked], count: int, name: str, workers: int) -> Round:
+    """Return the batches of workers that wait before anything is published."""
     async with Topics(settings.kafka or "", timeout_seconds=BROKER_SECONDS) as reader:
         before = await reader.ends([topic.name for topic in topics.ENDS])
     async with working(settings, "judge", workers) as crew:
         await crew.at_work()
+        others = Others()
         await _publish(settings, asked, count, name)
         await crew.until(topics.ENDS, sum(before.values()) + count)
+        disturbed = others.cores()
     ours = [one for one in await verdicts(settings, before) if one.source == name]
     if len({one.sample_id for one in ours}) != count or len(ours) != count:
         raise PartFailed(f"expected a verdict on each of {count} samples, got {len(ours)}")
-    return rate(batches_of(ours), workers)
+    return Round(batches_of(ours), disturbed)
 
 
 async def _publish(settings: Settings, asked: Sequence[Asked], count: int, name: str) -> None:

@@ -24,7 +24,7 @@ KEYS = 256
 NEIGHBOURS = 16_384
 
 #: So many rows more than wanted are asked for at first: on Milvus Lite a search takes as long as its answer is.
-SLACK = 2
+SLACK = 1
 
 #: A read sees everything that was written before it, by whomever.
 STRONG = "Strong"

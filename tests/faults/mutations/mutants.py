@@ -40,7 +40,8 @@ _CONSUMER = "streams.runtime.consumer"
 _DECIDE = "await services.ledger.decide(ended) if ended else []"
 _OWN_RESULT = Change(_JUDGE, f"return {_DECIDE}", f"{_DECIDE}; return ended")
 _JUDGED_ONCE = " and held[c.subject.sample_id].state is State.IN_FLIGHT"
-_REMEMBER = "    if embeddings:\n        await services.gallery.remember(embeddings)\n"
+_REMEMBERING = "    remembering = asyncio.ensure_future(_remember(appraised, services))\n"
+_AWAIT_IT = "        await remembering  # or"
 
 #: Our consumer lets nothing be done before what comes before it, nor commits past that. Faust's own one does both.
 _FAUSTS_COUNT = (
@@ -67,7 +68,9 @@ MUTANTS = {
             "nothing is acknowledged before it is done: take() acknowledges in a finally",
             (
                 Change(
-                    _AGENTS, "in batches(stream, settings.batch_size, ", "in stream.take_events(settings.batch_size, "
+                    _AGENTS,
+                    "in batches(stream, role.batch_size(settings), ",
+                    "in stream.take_events(role.batch_size(settings), ",
                 ),
                 Change(_AGENTS, "stream.enable_acks = False", "pass"),
                 Change(_AGENTS, "await stream.ack(event)", "pass"),
@@ -102,8 +105,12 @@ MUTANTS = {
             "embedding-after-decision",
             "the embedding is stored before the ledger decides: what is decided is never examined again",
             (
-                Change(_JUDGE, _REMEMBER, ""),
-                Change(_JUDGE, f"    return {_DECIDE}\n", f"    decided = {_DECIDE}\n{_REMEMBER}    return decided\n"),
+                Change(_JUDGE, _REMEMBERING, "    late = _remember(appraised, services)\n"),
+                Change(
+                    _JUDGE,
+                    _AWAIT_IT,
+                    "        asyncio.get_running_loop().call_later(0.5, asyncio.ensure_future, late)  #",
+                ),
             ),
         ),
         Mutant(
