@@ -60,7 +60,7 @@ fewer comparisons, without consent, copies or reasons; "read" is Parquet's own r
 
 Workers wait at empty topics; then samples come to every partition alike. Two workers of one thread are what
 `likeness worker --workers auto` starts on two cores. The bare engine detects, embeds and searches the same images in
-one process, in turns with them.
+one process, in turns with them, 16 at a time: with as many as a worker takes it is slower.
 """,
     "road": """\
 ## The whole road

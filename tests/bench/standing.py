@@ -1,6 +1,7 @@
 """A road that stands ready: embedded parts on a folder of their own, an open engine, and people who are enrolled."""
 
 import asyncio
+import gc
 import signal
 import tempfile
 from collections.abc import AsyncIterator, Coroutine, Iterator
@@ -64,6 +65,10 @@ async def standing(settings: Settings) -> AsyncIterator[Stage]:
         settings = started.running.fill(settings)
         async with open_services(settings, examiner, create_gallery=True) as services:
             people = await enrol_synthetic(IDENTITIES, services, model=MODEL)
+        # What earlier parts left behind is looked through by every collection of garbage: no worker has to do that, so
+        # the bare engine, which computes in this process, is spared it too.
+        gc.collect()
+        gc.freeze()
         # Opened again, as after `likeness enrol`: whoever closes a gallery has Milvus Lite write down what it holds.
         yield Stage(settings, await stack.enter_async_context(open_services(settings, examiner)), people)
 
