@@ -27,6 +27,7 @@ from streams.core.imprints import Imprints
 from streams.core.policy import Limits
 from streams.settings import Settings, read_settings
 from tests.bench.edits import SEVERAL, SINGLE, edited
+from tests.bench.stage import BATCH
 
 Bits = npt.NDArray[np.intp]
 
@@ -38,8 +39,6 @@ DIFFERENT_FROM = 0.7
 FIRST_PERSON = 50_000
 
 COPY, NEAR_COPY = Limits.model_fields["copy_bits"].default, Limits.model_fields["near_copy_bits"].default
-
-BATCH = 16
 
 
 @dataclass

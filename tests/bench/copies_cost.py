@@ -24,7 +24,8 @@ from streams.core.faces import Sighting, Undecodable
 from streams.core.imprints import Imprints, Original
 from streams.settings import Settings
 from streams.testing.milvus_server import MilvusServer
-from tests.bench.copies import BATCH, FIRST_PERSON, Studio
+from tests.bench.copies import FIRST_PERSON, Studio
+from tests.bench.stage import BATCH
 
 ROUNDS = 5
 #: Originals that are registered, with four imprints each.

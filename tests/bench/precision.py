@@ -42,8 +42,8 @@ from streams.wheels import Report, silent
 from tests.bench.drawn import Asked, DrawingGenerator, asked_of
 from tests.bench.flips import Flips
 from tests.bench.machine import Others, machine
+from tests.bench.stage import BATCH
 
-BATCH = 16
 IDENTITIES = 40
 ROUNDS = 15
 #: How it goes is told, and kept, every so many samples.

@@ -48,13 +48,15 @@ async def two_workers(stage: Stage, samples: int, rounds: int, report: Report) -
     def by(workers: int) -> Callable[[str], Awaitable[Round]]:
         return lambda name: _round(settings, asked, samples, f"{workers}-{name}", workers)
 
-    turns = {"one": by(1), "two": by(2), "bare": lambda _: bare(services, images, again)}
+    crews = {"one": 1, "two": 2}
+    turns = {name: by(workers) for name, workers in crews.items()}
+    turns["bare"] = lambda _: bare(services, images, again)
     rates: dict[str, list[float]] = {name: [] for name in turns}
     others: dict[str, list[float]] = {name: [] for name in turns}
     for number in range(rounds):
         for name in turns if number % 2 == 0 else reversed(turns):
             one = await turns[name](f"workers-{number}")
-            rates[name].append(rate(one.batches, workers=2 if name == "two" else 1))
+            rates[name].append(rate(one.batches, crews.get(name, 1)))
             others[name].append(round(one.others_cores, 2))
             report(f"{name}: {rates[name][-1]:.1f}/s")
     return {
