@@ -10,13 +10,13 @@ sides = st.integers(1, 40)
 
 
 def by_definition(image, height, width):
-    rows, columns, channels = image.shape
-    result = np.empty((height, width, channels))
+    channels, rows, columns = image.shape
+    result = np.empty((channels, height, width))
     for i in range(height):
         for j in range(width):
             top, bottom = i * rows // height, -(-(i + 1) * rows // height)
             left, right = j * columns // width, -(-(j + 1) * columns // width)
-            result[i, j] = image[top:bottom, left:right].mean(axis=(0, 1))
+            result[:, i, j] = image[:, top:bottom, left:right].mean(axis=(1, 2))
     return result
 
 
@@ -30,7 +30,7 @@ def test_no_bin_is_empty_and_no_pixel_is_left_out(inputs, outputs):
 
 @given(sides, sides, sides, sides, st.integers(0, 2**32 - 1))
 def test_resampling_is_the_mean_over_what_a_pixel_covers(rows, columns, height, width, seed):
-    images = np.random.default_rng(seed).uniform(0, 255, (2, rows, columns, 3)).astype(np.float32)
+    images = np.random.default_rng(seed).uniform(0, 255, (2, 3, rows, columns)).astype(np.float32)
     shrunken = shrunk(images, height, width)
     for image, result in zip(images, shrunken, strict=True):
         np.testing.assert_allclose(result, by_definition(image, height, width), rtol=1e-4, atol=1e-3)
@@ -39,17 +39,17 @@ def test_resampling_is_the_mean_over_what_a_pixel_covers(rows, columns, height, 
 @given(st.lists(st.tuples(sides, sides), min_size=1, max_size=5), st.integers(1, 24), st.integers(0, 2**32 - 1))
 def test_pieces_of_any_size_become_squares_each_for_itself(sizes, side, seed):
     random = np.random.default_rng(seed)
-    pieces = [random.uniform(0, 255, (*size, 3)).astype(np.float32) for size in sizes]
+    pieces = [random.uniform(0, 255, (3, *size)).astype(np.float32) for size in sizes]
     for piece, square in zip(pieces, squares(pieces, side), strict=True):
         np.testing.assert_allclose(square, by_definition(piece, side, side), rtol=1e-4, atol=1e-3)
 
 
 def test_a_strip_of_a_million_pixels_takes_memory_by_its_pixels_alone():
     # A matrix from one length to the other would have 10^11 entries.
-    strip = np.arange(2**19, dtype=np.float32).reshape(1, 1, -1, 1)
-    np.testing.assert_allclose(shrunk(strip, 1, 2**18)[0, 0, :3, 0], [0.5, 2.5, 4.5])
+    strip = np.arange(2**19, dtype=np.float32).reshape(1, 1, 1, -1)
+    np.testing.assert_allclose(shrunk(strip, 1, 2**18)[0, 0, 0, :3], [0.5, 2.5, 4.5])
 
 
 def test_an_image_of_the_right_size_stays_as_it_is():
-    image = np.random.default_rng(1).uniform(0, 255, (1, 7, 9, 3)).astype(np.float32)
+    image = np.random.default_rng(1).uniform(0, 255, (1, 3, 7, 9)).astype(np.float32)
     np.testing.assert_allclose(shrunk(image, 7, 9), image, rtol=1e-6)

@@ -61,9 +61,8 @@ def warped(pixels: Pixels, to_image: Affine, side: int) -> Pixels:
     corners = moved(np.array([[0, 0], [side, 0], [0, side], [side, side]]), to_image)
     left, top = np.floor(corners.min(axis=0)).astype(int) - 1
     right, bottom = np.ceil(corners.max(axis=0)).astype(int) + 1
-    rows = np.clip(np.arange(top, bottom), 0, shrunken.shape[0] - 1)
-    columns = np.clip(np.arange(left, right), 0, shrunken.shape[1] - 1)
-    region = Image.fromarray(shrunken[rows[:, None], columns])
+    rows = shrunken.take(np.arange(top, bottom), axis=0, mode="clip")
+    region = Image.fromarray(rows.take(np.arange(left, right), axis=1, mode="clip"))
     (a, b, c), (d, e, f) = to_image - np.array([[0, 0, left], [0, 0, top]])
     square = region.transform((side, side), Image.Transform.AFFINE, (a, b, c, d, e, f), Image.Resampling.BILINEAR)
     return np.array(square, dtype=np.uint8)

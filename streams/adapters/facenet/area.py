@@ -3,7 +3,7 @@
 The bins are those of adaptive average pooling: output i of n covers inputs floor(i·m/n) up to ceil((i+1)·m/n).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -17,16 +17,13 @@ _BLOCK = 64
 
 
 def shrunk(images: Floats, height: int, width: int) -> Floats:
-    """Return images (N, H, W, C) as (N, height, width, C)."""
-    many, rows, columns, channels = images.shape
-    by_rows = _means(images.reshape(many, rows, columns * channels), height)
-    by_columns = _means(by_rows.reshape(many * height, columns, channels), width)
-    return by_columns.reshape(many, height, width, channels)
+    """Return images (N, C, H, W) as (N, C, height, width)."""
+    return _columns(_rows(images, height), width)
 
 
 def squares(pieces: Sequence[Floats], side: int) -> Floats:
-    """Return pieces (h, w, C), each of a size of its own, as one array (N, side, side, C)."""
-    return np.stack([shrunk(piece[None], side, side)[0] for piece in pieces])
+    """Return pieces (C, h, w), at least one and each of a size of its own, as one array (N, C, side, side)."""
+    return np.stack([shrunk(piece, side, side) for piece in pieces])
 
 
 def bins(inputs: int, outputs: int, start: int = 0, stop: int | None = None) -> tuple[Indices, Indices]:
@@ -39,23 +36,32 @@ def bins(inputs: int, outputs: int, start: int = 0, stop: int | None = None) -> 
     return index * inputs // outputs, -(-(index + 1) * inputs // outputs)
 
 
-def _means(values: Floats, outputs: int) -> Floats:
-    """Take means along the middle axis of (N, m, K), block by block: as (N, outputs, K)."""
-    many, inputs, rest = values.shape
-    result = np.empty((many, outputs, rest), dtype=np.float32)
-    for start in range(0, outputs, _BLOCK):
-        begin, weights = _weights(inputs, outputs, start)
-        stop = start + len(weights)
-        np.matmul(weights, values[:, begin : begin + weights.shape[1]], out=result[:, start:stop])
-    return result
+def _rows(values: Floats, outputs: int) -> Floats:
+    """Take means of rows of (..., m, k): as (..., outputs, k)."""
+    blocks = _blocks(values.shape[-2], outputs)
+    return _joined([np.matmul(weights, values[..., covered, :]) for covered, weights in blocks], axis=-2)
+
+
+def _columns(values: Floats, outputs: int) -> Floats:
+    """Take means of columns of (..., k, m): as (..., k, outputs)."""
+    blocks = _blocks(values.shape[-1], outputs)
+    return _joined([np.matmul(values[..., covered], weights.T) for covered, weights in blocks], axis=-1)
+
+
+def _blocks(inputs: int, outputs: int) -> Iterator[tuple[slice, Floats]]:
+    """Yield block by block the inputs that it covers, and the matrix that takes them to their means."""
+    return (_weights(inputs, outputs, start) for start in range(0, outputs, _BLOCK))
+
+
+def _joined(blocks: Sequence[Floats], axis: int) -> Floats:
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=axis)
 
 
 @lru_cache(maxsize=256)
-def _weights(inputs: int, outputs: int, start: int) -> tuple[int, Floats]:
-    """Return the first input of a block of outputs, and the matrix that takes its inputs to their means."""
+def _weights(inputs: int, outputs: int, start: int) -> tuple[slice, Floats]:
     first, last = bins(inputs, outputs, start, min(start + _BLOCK, outputs))
     weights = np.zeros((len(first), last[-1] - first[0]), dtype=np.float32)
     for row, begin, end in zip(weights, first - first[0], last - first[0], strict=True):
         row[begin:end] = 1 / (end - begin)
     weights.flags.writeable = False  # it is shared
-    return int(first[0]), weights
+    return slice(first[0], last[-1]), weights

@@ -25,10 +25,11 @@ def cut_out(pixels: Pixels, box: tuple[float, float, float, float]) -> Pixels:
 
 def whitened(crops: Pixels) -> Floats:
     """Return (x - mean) / max(std, 1 / sqrt(n)) of each crop over its n values, as FaceNet's authors' code had it."""
-    values = crops.astype(np.float64)
-    mean = values.mean(axis=(1, 2, 3), keepdims=True)
-    deviation = values.std(axis=(1, 2, 3), keepdims=True)
-    return np.asarray((values - mean) / np.maximum(deviation, values[0].size ** -0.5), dtype=np.float32)
+    faces = np.empty(crops.shape, dtype=np.float32)
+    for crop, face in zip(crops, faces, strict=True):
+        np.subtract(crop, np.float32(crop.mean()), out=face)
+        face /= np.float32(max(np.vdot(face, face) / crop.size, 1 / crop.size) ** 0.5)
+    return faces
 
 
 def standardised(crops: Pixels) -> Floats:
