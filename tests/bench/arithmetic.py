@@ -72,20 +72,21 @@ class Detection:
     """In all."""
 
 
-def detection(images: Sequence[Pixels], folder: Path, threads: int, rounds: int) -> Detection:
-    """Find the faces in these images, counting: what MTCNN takes depends on what they show. Of the rounds, the median.
+def detection(images: Sequence[Pixels], folder: Path, rounds: int) -> Detection:
+    """Find the faces in these images, in one thread of onnxruntime, and count what it takes: of the rounds, the median.
+
+    What MTCNN takes depends on what the images show.
 
     Args:
         images: Seen together where they have one size.
         folder: With the three networks.
-        threads: Compute threads of each network.
         rounds: How often, after a first time that is not counted.
     """
     spent: list[int] = []
     seconds: list[float] = []
 
     def counted(name: str) -> mtcnn.Network:
-        run = network(folder / name, threads=threads, providers=["CPUExecutionProvider"])
+        run = network(folder / name, threads=1, providers=["CPUExecutionProvider"])
 
         def stage(values: Floats) -> Sequence[Floats]:
             spent.append(len(values) * multiply_adds(folder / name, (1, *values.shape[1:])))

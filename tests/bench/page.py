@@ -33,9 +33,14 @@ counted as if they were not. In bf16 the network runs in OpenVINO, whichever eng
 
 Decode, find the face, cut it out, embed, search a gallery in memory, decide; where a first look in fewer bits could
 change the verdict, embed again in 32-bit floats. The limit counts the arithmetic of all of these networks, each at
-the peak of its precision, and nothing else. deepface gets the same pictures, decoded already, detects with fastmtcnn
-and embeds with the same FaceNet, one by one or in lists of 32; it neither searches nor decides. It is compared
-with on TensorFlow, which it takes where it is there, in `deepface_single_ratio` and `deepface_batched_ratio`.
+the peak of its precision, and nothing else. One process with all threads judges one by one, and in batches; "a process
+a core" is as many processes as threads, one thread each, which is how `likeness worker --workers auto` judges. Limits
+and costs are of these.
+
+deepface gets the same pictures, decoded already, detects with fastmtcnn and embeds with the same FaceNet, one by one or
+in lists of 32; it neither searches nor decides. `deepface_single_ratio` and `deepface_batched_ratio` compare with one
+process of it on TensorFlow, which it takes where it is there: as a program has it that calls it.
+`deepface_processes_ratio` compares with a process a core of that too, which its user would have to build.
 """,
     "exactness": """\
 ## What a fast first look changes
@@ -128,15 +133,16 @@ def _limits(result: Mapping[str, Any]) -> Iterator[str]:
     yield "## What limits it now\n"
     if step := result["parts"].get("step"):
         best, found = step["configurations"][step["best"]], step["detection"]
-        whole = 1000 / best["in_batches"]["median"]
-        bare = found["mflop_a_sample"] / step["peak_gflops"]["fp32"]["gflops"]
-        costs = 1000 / best["in_batches"]["per_core_second"]
-        yield f"- A sample costs {costs:.1f} core-ms; {best['core_limit_share']:.0%} of that is arithmetic at the peak."
+        bare = found["mflop_a_sample"] / step["peak_gflops"]["fp32"]["gflops_of_a_core"]
+        costs = 1000 / best["a_process_a_core"]["per_core_second"]
         yield (
-            f"- A sample takes {whole:.1f} ms in the fastest configuration, {step['best']}. Finding the face is"
-            f" {found['ms_a_sample']:.1f} of them ({found['ms_a_sample'] / whole:.0%}); its arithmetic alone would be"
-            f" {bare:.1f}. {1 - found['in_its_networks']:.0%} of it is outside of its networks: shrinking, cutting out,"
-            " suppressing."
+            f"- A sample costs {costs:.1f} core-ms in {step['best']}; {best['core_limit_share']:.0%} of that is"
+            " arithmetic at the peak."
+        )
+        yield (
+            f"- Finding the face takes {found['core_ms_a_sample']:.1f} core-ms in onnxruntime; its arithmetic alone"
+            f" would be {bare:.1f}. {1 - found['in_its_networks']:.0%} of it is outside of its networks: shrinking,"
+            " cutting out, suppressing."
         )
         yield f"- {best['looked_at_again']:.0%} of the faces are embedded twice, the second time in 32-bit floats."
     if road := result["parts"].get("road"):

@@ -1,10 +1,10 @@
 """The library that others use for the same: deepface, with the same networks' weights, on the same images."""
 
 import asyncio
-import json
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +17,7 @@ from streams.core.faces import Pixels
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
 from streams.wheels import Report, fetch_member, one_at_a_time, sha256_of
+from tests.bench.child import Child, child
 
 ROOT = Path(__file__).parents[2]
 PYTHON = ROOT / ".venv-bench" / "bin" / "python"
@@ -25,45 +26,34 @@ PYTHON = ROOT / ".venv-bench" / "bin" / "python"
 ENGINES = ("tensorflow", "onnx")
 #: The largest list of images that it is given; more do not make it faster.
 LIST = 32
-#: How long one answer may take, the first one with the import of its libraries and the tracing of its network.
-ANSWER_SECONDS = 300.0
+#: What tells its libraries how many threads they have.
+_THREADS = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
 
 
 class Peer:
-    """A deepface that runs."""
+    """A deepface that runs, in one process or in several."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
-        """Take the process, and the file that has what it says beside its answers."""
-        self._process, self._log = process, log
+    def __init__(self, children: Sequence[Child]) -> None:
+        """Take the processes."""
+        self._children = children
 
     async def represent(self, mode: str, count: int) -> tuple[float, float]:
-        """Have so many images represented, ``one`` by one or as a ``list``; return how many, and in what time."""
-        assert self._process.stdin is not None
-        self._process.stdin.write(f"{mode} {count}\n".encode())
-        answer = await self.answer()
-        return answer["represented"], answer["seconds"]
+        """Have so many images represented by each process, ``one`` by one or as a ``list``.
 
-    async def answer(self) -> dict[str, float]:
-        """Return the next answer.
-
-        Raises:
-            Unready: If the process ends instead, or says nothing for minutes.
+        Returns how many these are in all, and in what time.
         """
-        assert self._process.stdout is not None
-        try:
-            line = await asyncio.wait_for(self._process.stdout.readline(), ANSWER_SECONDS)
-        except TimeoutError:
-            line = b""
-        if not line:
-            last = self._log.read_text(errors="replace").strip().splitlines()[-1:] or ["nothing"]
-            raise Unready(f"expected an answer of deepface, got none; the last that it said: {last[0]}")
-        found: dict[str, float] = json.loads(line)
-        return found
+        began = time.perf_counter()
+        answers = await asyncio.gather(*(one.ask(f"{mode} {count}") for one in self._children))
+        return sum(answer["represented"] for answer in answers), time.perf_counter() - began
 
 
 @asynccontextmanager
-async def running(engine: str, settings: Settings, images: Sequence[Pixels], report: Report) -> AsyncIterator[Peer]:
+async def running(
+    engine: str, settings: Settings, images: Sequence[Pixels], report: Report, *, processes: int = 1
+) -> AsyncIterator[Peer]:
     """Run deepface with one of its engines on these images, uint8 (H, W, 3), until leaving.
+
+    One process has as many threads as its libraries take, several have one each.
 
     Raises:
         Unready: If it is not installed, or does not start.
@@ -72,31 +62,25 @@ async def running(engine: str, settings: Settings, images: Sequence[Pixels], rep
     if not PYTHON.exists():
         raise Unready("deepface is not installed; `make bench PEER=1` sets up .venv-bench with it (six gigabytes)")
     home = await asyncio.to_thread(_home, settings, report)
-    work = settings.data_dir / f"deepface-{engine}"
+    work = settings.data_dir / f"deepface-{engine}-{processes}"
     work.mkdir(parents=True, exist_ok=True)
     np.savez(work / "images.npz", **{f"{number:05d}": one for number, one in enumerate(images)})
-    # Its own defaults for threads, and nothing of ours on its path.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    # Nothing of ours on its path, and not how our torch lets threads wait: it would be a third slower.
+    environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "OMP_WAIT_POLICY")}
     environment |= {"DEEPFACE_HOME": str(home), "DEEPFACE_BACKEND_ENGINE": engine, "CUDA_VISIBLE_DEVICES": ""}
-    with (work / "peer.log").open("wb") as log:
-        process = await asyncio.create_subprocess_exec(
-            *(str(PYTHON), str(Path(__file__).with_name("peer_process.py")), str(work / "images.npz")),
-            stdin=asyncio.subprocess.PIPE,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=log,
-            env=environment,
-        )
-    try:
-        peer = Peer(process, work / "peer.log")
-        report(f"starting deepface on {engine}")
-        await peer.answer()
+    if processes > 1:
+        environment |= dict.fromkeys(_THREADS, "1")
+    command = [str(PYTHON), str(Path(__file__).with_name("peer_process.py")), str(work / "images.npz")]
+    async with AsyncExitStack() as stack:
+        report(f"starting deepface on {engine}, {processes} at once")
+        children = [
+            await stack.enter_async_context(child("deepface", command, environment, work / f"peer-{number}.log"))
+            for number in range(processes)
+        ]
+        peer = Peer(children)
         for mode, count in (("one", 4), ("list", LIST)):  # traces its network for either
             await peer.represent(mode, count)
         yield peer
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
 
 
 def _home(settings: Settings, report: Report) -> Path:

@@ -20,10 +20,10 @@ def plot(result: Mapping[str, Any], file: Path) -> None:
         if step := parts.get("step"):
             rows = dict(step["configurations"])
             rows |= {
-                f"deepface on {engine}": {"in_batches": one["in_lists"], "limit": None}
+                f"deepface on {engine}": {"a_process_a_core": one["in_lists"], "limit": None}
                 for engine, one in step["deepface"].items()
             }
-            _bars(panels[1], rows, lambda row: float(row["in_batches"]["median"]), "samples/s, image to verdict")
+            _bars(panels[1], rows, lambda row: float(row["a_process_a_core"]["median"]), "samples/s, image to verdict")
         if references := parts.get("references"):
             _lines(panels[2], references["servers"])
         drawn.savefig(file, metadata={"Date": None})

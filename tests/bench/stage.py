@@ -27,6 +27,9 @@ from tests.bench.drawn import Asked, DrawingGenerator, asked_of
 #: Images that an engine by itself takes at a time: with more it is slower, on two cores.
 BATCH = 16
 
+#: What the step is measured on: so many people, and so many samples that should show them.
+IDENTITIES, TOGETHER = 12, 64
+
 Sample = tuple[Asked, bytes]
 """Who was asked for, and the encoded image that came."""
 

@@ -19,13 +19,13 @@ from streams.wheels import Report
 from tests.bench import peer
 from tests.bench.arithmetic import OPERATIONS, Detection, detection, multiply_adds
 from tests.bench.configurations import Configuration, nothing
+from tests.bench.judges import judges
 from tests.bench.peak import peaks_of, probes
-from tests.bench.stage import BATCH, Sample, Seen, judged, opened, peopled, samples
+from tests.bench.stage import BATCH, IDENTITIES, TOGETHER, Sample, Seen, judged, opened, peopled, samples
 from tests.bench.turns import Work, in_turns, repeated
 
-IDENTITIES = 12
-#: Samples that are judged in a round by the batch, and one by one; and that deepface sees one by one.
-TOGETHER, ALONE, PEER_ALONE = 64, 16, 8
+#: Of the samples so many are judged one by one in a round, and seen one by one by deepface.
+ALONE, PEER_ALONE = 16, 8
 
 
 async def step(
@@ -56,23 +56,30 @@ async def step(
             works[f"{one.name}, one by one"] = _judging(ready, drawn[:ALONE], 1)
         if not there:
             raise nothing(missing)
+        team = await stack.enter_async_context(judges(settings, report))
+        for one in there:
+            works[f"{one.name}, a process a core"] = partial(team.judge, one.engine, one.precision)
         images = [each for each in decode_here(encoded for _, encoded in drawn) if isinstance(each, np.ndarray)]
         for engine in peer.ENGINES:
             try:
-                running = await stack.enter_async_context(peer.running(engine, settings, images, report))
+                running, many = [
+                    await stack.enter_async_context(peer.running(engine, settings, images, report, processes=processes))
+                    for processes in (1, settings.threads)
+                ]
             except (Unready, WeightsUnusable) as error:
                 missing[f"deepface on {engine}"] = str(error)
                 continue
             works[f"deepface on {engine}, in lists"] = partial(running.represent, "list", peer.LIST)
+            works[f"deepface on {engine}, in lists, a process a core"] = partial(many.represent, "list", peer.LIST)
             works[f"deepface on {engine}, one by one"] = partial(running.represent, "one", PEER_ALONE)
         report(f"{len(works)} things in turns, {rounds} rounds")
         measured = await in_turns(works, rounds)
     peaks = peaks_of(tried, measured)
     folder = onnx_models.ensure(settings)
-    found = detection(images, folder, settings.threads, rounds)
+    found = detection(images, folder, rounds)
     face = OPERATIONS * multiply_adds(folder / onnx_models.EMBED, (1, 3, SIDE, SIDE))
     rows = {one.name: _row(one, seen, measured, _limits(one, seen, found, peaks, face)) for one, seen in there.items()}
-    best = max(rows, key=lambda name: float(rows[name]["in_batches"]["median"]))
+    best = max(rows, key=lambda name: float(rows[name]["a_process_a_core"]["median"]))
     return {
         "unit": "samples/s",
         "rounds": rounds,
@@ -82,7 +89,7 @@ async def step(
         "peak_gflops": peaks,
         "detection": {
             "mflop_a_sample": round(found.operations / len(images) / 1e6, 1),
-            "ms_a_sample": round(1000 * found.seconds / len(images), 2),
+            "core_ms_a_sample": round(1000 * found.seconds / len(images), 2),
             "in_its_networks": round(found.network_seconds / found.seconds, 3),
         },
         "configurations": rows,
@@ -90,6 +97,7 @@ async def step(
         "deepface": {
             engine: {
                 "in_lists": measured[f"deepface on {engine}, in lists"],
+                "a_process_a_core": measured[f"deepface on {engine}, in lists, a process a core"],
                 "one_by_one": measured[f"deepface on {engine}, one by one"],
             }
             for engine in peer.ENGINES
@@ -123,14 +131,15 @@ def _limits(
 def _row(
     one: Configuration, seen: Seen, measured: Mapping[str, Mapping[str, Any]], limits: tuple[float, float]
 ) -> dict[str, Any]:
-    together = measured[f"{one.name}, in batches"]
+    apart = measured[f"{one.name}, a process a core"]
     limit, of_a_core = limits
     return {
-        "in_batches": together,
+        "a_process_a_core": apart,
+        "in_batches": measured[f"{one.name}, in batches"],
         "one_by_one": measured[f"{one.name}, one by one"],
         "limit": round(limit, 1),
-        "limit_share": round(together["median"] / limit, 3),
-        "core_limit_share": round(together["per_core_second"] / of_a_core, 3),
+        "limit_share": round(apart["median"] / limit, 3),
+        "core_limit_share": round(apart["per_core_second"] / of_a_core, 3),
         "faces": seen.faces,
         "looked_at_again": round(seen.again / max(1, seen.faces), 3),
     }
