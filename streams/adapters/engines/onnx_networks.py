@@ -10,6 +10,7 @@ from streams.adapters.engines import onnx_models, onnx_sessions, openvino_sessio
 from streams.adapters.engines.networks import FaceNetworks, Floats
 from streams.adapters.facenet import mtcnn
 from streams.adapters.facenet.detector import FACTOR, THRESHOLDS
+from streams.adapters.facenet.head import read_head
 from streams.adapters.facenet.weights import published
 from streams.core.faces import Pixels
 from streams.settings import Settings
@@ -38,7 +39,7 @@ def load(settings: Settings, report: Report = silent) -> FaceNetworks:
     def landmarks(faces: Floats) -> Floats:
         return mtcnn.landmarks(faces, output)
 
-    head = onnx_models.head_of(settings)
+    head = read_head(folder / onnx_models.HEAD)
     return FaceNetworks(
         detect, lambda faces: whole(faces)[0], landmarks, published(settings), embed_whole=whole, head=head
     )
