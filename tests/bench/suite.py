@@ -42,7 +42,7 @@ class Size:
     """Recorded samples that are judged again as they were measured."""
 
 
-FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 640, 1_000_000)
+FULL = Size(5, (1, 8, 16, 32), (1_000, 10_000, 100_000), SERVERS, 1000, 1280, 1_000_000)
 QUICK = Size(3, (1, 16), (1_000, 10_000), (LITE,), 160, 128, 100_000)
 
 
