@@ -12,8 +12,9 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float32]
 Indices = npt.NDArray[np.intp]
 
-#: Outputs that one product makes: a matrix over all of a long image would not fit into memory.
-_BLOCK = 64
+#: Outputs that one product makes, and up to how many inputs it makes all: every output of a product takes time for all
+#: of its inputs, of which a bin of a long image covers few.
+_BLOCK, _WHOLE = 8, 128
 
 
 def shrunk(images: Floats, height: int, width: int) -> Floats:
@@ -50,16 +51,17 @@ def _columns(values: Floats, outputs: int) -> Floats:
 
 def _blocks(inputs: int, outputs: int) -> Iterator[tuple[slice, Floats]]:
     """Yield block by block the inputs that it covers, and the matrix that takes them to their means."""
-    return (_weights(inputs, outputs, start) for start in range(0, outputs, _BLOCK))
+    step = outputs if inputs <= _WHOLE else _BLOCK
+    return (_weights(inputs, outputs, start, min(start + step, outputs)) for start in range(0, outputs, step))
 
 
 def _joined(blocks: Sequence[Floats], axis: int) -> Floats:
     return blocks[0] if len(blocks) == 1 else np.concatenate(blocks, axis=axis)
 
 
-@lru_cache(maxsize=256)
-def _weights(inputs: int, outputs: int, start: int) -> tuple[slice, Floats]:
-    first, last = bins(inputs, outputs, start, min(start + _BLOCK, outputs))
+@lru_cache(maxsize=2048)
+def _weights(inputs: int, outputs: int, start: int, stop: int) -> tuple[slice, Floats]:
+    first, last = bins(inputs, outputs, start, stop)
     weights = np.zeros((len(first), last[-1] - first[0]), dtype=np.float32)
     for row, begin, end in zip(weights, first - first[0], last - first[0], strict=True):
         row[begin:end] = 1 / (end - begin)
